@@ -1,0 +1,2 @@
+//! The tomte command.
+fn main() {}

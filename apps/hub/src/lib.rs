@@ -1,0 +1,1 @@
+//! The hub daemon: listeners, worker pool, timers, control interface.

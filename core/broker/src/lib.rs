@@ -1,0 +1,1 @@
+//! One topic tree for subscriptions and routes, retained messages, bounded queues.

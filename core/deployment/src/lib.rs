@@ -1,0 +1,1 @@
+//! Desired against installed, to ordered steps.

@@ -1,0 +1,1 @@
+//! The whole hub as machines; the daemon and the simulator drive it.

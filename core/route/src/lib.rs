@@ -1,0 +1,1 @@
+//! The manifest's routes, compiled: criteria, destinations, loops.

@@ -1,0 +1,1 @@
+//! Calls, queue, choice and admission.

@@ -1,0 +1,3 @@
+//! Every format that another program reads: the manifest, the bodies of the control interface.
+
+pub mod control;

@@ -1,0 +1,1 @@
+//! Namespaces, cgroups, seccomp and landlock around a worker process.

@@ -1,0 +1,1 @@
+//! Files by digest for code; deployments behind one pointer.

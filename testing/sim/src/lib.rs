@@ -1,0 +1,1 @@
+//! Whole hubs under one virtual clock, network and disk, from one seed.

@@ -1,0 +1,1 @@
+//! The real binary with clients and runtimes that nobody here wrote.

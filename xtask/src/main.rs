@@ -1,0 +1,2 @@
+//! Chores of the workspace: tests, checks, generated files.
+fn main() {}
