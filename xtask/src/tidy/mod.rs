@@ -1,0 +1,32 @@
+//! `cargo xtask tidy`: the rules of the house that a program can check.
+
+mod architecture;
+mod layers;
+
+use anyhow::{Result, bail};
+use layers::Graph;
+
+use crate::capabilities;
+use crate::workspace::Workspace;
+
+/// Checks every rule and prints each offence.
+///
+/// # Errors
+/// Fails when a rule is broken, or when what it looks at cannot be read.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let graph = Graph::read(workspace)?;
+    let mut offences = layers::offences(&graph);
+    offences.extend(layers::missing_descriptions(&graph));
+    offences.extend(architecture::offences(workspace)?);
+    offences.extend(capabilities::offences(workspace)?);
+    for offence in &offences {
+        eprintln!("tidy: {offence}");
+    }
+    match offences.len() {
+        0 => {
+            println!("tidy ok: {} crates, layers, names, capabilities", graph.crates.len());
+            Ok(())
+        }
+        count => bail!("{count} rules of the house are broken"),
+    }
+}
