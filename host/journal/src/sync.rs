@@ -1,0 +1,205 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fmt, io};
+
+use crate::disk::{Disk, DiskFile};
+use crate::frame;
+
+/// Why a journal could not be made safe against a power cut.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The system call failed. What it should have made safe may be gone, and asking again would
+    /// only say that all is well; the journal takes no more records.
+    #[error("sync journal segment {file}")]
+    Sync {
+        /// The segment, or "the folder".
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An earlier failure closed the journal for writing.
+    #[error("the journal takes no records since an earlier failure ({reason}); open it anew")]
+    Poisoned {
+        /// The earlier failure.
+        reason: String,
+    },
+}
+
+/// Makes written records safe against a power cut, from a thread of its own.
+///
+/// Get it with [`Journal::sync_handle`](crate::Journal::sync_handle).
+pub struct SyncHandle<D: Disk = crate::Folder> {
+    shared: Arc<Shared<D>>,
+}
+
+impl<D: Disk> Clone for SyncHandle<D> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<D: Disk> fmt::Debug for SyncHandle<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncHandle").field("synced_up_to", &self.synced_up_to()).finish()
+    }
+}
+
+impl<D: Disk> SyncHandle<D> {
+    pub(crate) fn new(shared: Arc<Shared<D>>) -> Self {
+        Self { shared }
+    }
+
+    /// Syncs all that is written, over as many segments as it takes, and returns the position up to
+    /// which (inclusive) records survive a power cut. Blocks for as long as the disk takes; returns
+    /// at once when nothing was written since the last time.
+    ///
+    /// # Errors
+    /// Fails with [`SyncError::Sync`] when the system call fails, which closes the journal for
+    /// writing, and with [`SyncError::Poisoned`] when it was closed before.
+    pub fn sync(&self) -> Result<u64, SyncError> {
+        self.shared.sync()
+    }
+
+    /// Returns the position up to which (inclusive) records are known to survive a power cut.
+    #[must_use]
+    pub fn synced_up_to(&self) -> u64 {
+        self.shared.lock().synced_up_to
+    }
+}
+
+/// A segment of which some bytes may not have reached the disk.
+struct Unsynced<F> {
+    file: Arc<F>,
+    name: String,
+    first_position: u64,
+}
+
+impl<F> Clone for Unsynced<F> {
+    fn clone(&self) -> Self {
+        Self {
+            file: Arc::clone(&self.file),
+            name: self.name.clone(),
+            first_position: self.first_position,
+        }
+    }
+}
+
+/// What the writer and the threads that sync both look at.
+pub(crate) struct Shared<D: Disk> {
+    disk: Arc<D>,
+    state: Mutex<State<D::File>>,
+}
+
+struct State<F> {
+    /// Oldest first; the last one is the segment that is written to.
+    unsynced: Vec<Unsynced<F>>,
+    written_up_to: u64,
+    synced_up_to: u64,
+    /// How often files were made or removed, and how many of these changes are safe on disk.
+    folder_changes: u64,
+    folder_synced: u64,
+    poisoned: Option<String>,
+}
+
+impl<D: Disk> Shared<D> {
+    pub(crate) fn new(disk: Arc<D>, written_up_to: u64) -> Self {
+        let state = State {
+            unsynced: Vec::new(),
+            written_up_to,
+            synced_up_to: 0,
+            folder_changes: 0,
+            folder_synced: 0,
+            poisoned: None,
+        };
+        Self { disk, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<D::File>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the failure that closed the journal, if one did.
+    pub(crate) fn poisoned(&self) -> Option<String> {
+        self.lock().poisoned.clone()
+    }
+
+    pub(crate) fn poison(&self, reason: &str) {
+        self.lock().poisoned.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Notes that records up to `position` were handed to the system.
+    pub(crate) fn wrote(&self, position: u64) {
+        self.lock().written_up_to = position;
+    }
+
+    /// Notes that a file was made or removed.
+    pub(crate) fn folder_changed(&self) {
+        self.lock().folder_changes += 1;
+    }
+
+    /// Notes the segment that is written to from now on.
+    pub(crate) fn begin_segment(&self, file: Arc<D::File>, name: &str, first_position: u64) {
+        self.lock().unsynced.push(Unsynced { file, name: name.to_owned(), first_position });
+    }
+
+    /// Tells whether all segments but the one that is written to are safe on disk.
+    pub(crate) fn closed_are_synced(&self) -> bool {
+        self.lock().unsynced.len() <= 1
+    }
+
+    /// Syncs what is not known to be safe on disk: segments in the order in which they were written,
+    /// then the folder.
+    pub(crate) fn sync(&self) -> Result<u64, SyncError> {
+        let (segments, target, folder_changes) = {
+            let state = self.lock();
+            if let Some(reason) = &state.poisoned {
+                return Err(SyncError::Poisoned { reason: reason.clone() });
+            }
+            if state.is_synced() {
+                return Ok(state.synced_up_to);
+            }
+            let folder_changes =
+                Some(state.folder_changes).filter(|changes| *changes != state.folder_synced);
+            (state.unsynced.clone(), state.written_up_to, folder_changes)
+        };
+        if let Err((file, source)) = self.sync_files(&segments, folder_changes.is_some()) {
+            self.poison(&format!("sync of {file}: {source}"));
+            return Err(SyncError::Sync { file, source });
+        }
+        self.lock().synced(&segments, target, folder_changes);
+        Ok(target)
+    }
+
+    fn sync_files(
+        &self,
+        segments: &[Unsynced<D::File>],
+        folder: bool,
+    ) -> Result<(), (String, io::Error)> {
+        for segment in segments {
+            segment.file.sync_data().map_err(|error| (segment.name.clone(), error))?;
+        }
+        if folder {
+            self.disk.sync().map_err(|error| ("the folder".to_owned(), error))?;
+        }
+        if let [_, .., last] = segments {
+            // Only sharpens what recovery can tell, so that a failure costs nothing.
+            let _ = last.file.write_at(&[frame::PREVIOUS_SYNCED], frame::MARK_OFFSET);
+        }
+        Ok(())
+    }
+}
+
+impl<F> State<F> {
+    fn is_synced(&self) -> bool {
+        self.unsynced.len() <= 1
+            && self.synced_up_to == self.written_up_to
+            && self.folder_synced == self.folder_changes
+    }
+
+    /// Forgets what was synced; the segment that is written to stays.
+    fn synced(&mut self, segments: &[Unsynced<F>], target: u64, folder_changes: Option<u64>) {
+        self.synced_up_to = self.synced_up_to.max(target);
+        self.folder_synced = self.folder_synced.max(folder_changes.unwrap_or(0));
+        let Some(last) = segments.last() else { return };
+        self.unsynced.retain(|segment| segment.first_position >= last.first_position);
+    }
+}
