@@ -1,0 +1,324 @@
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use tomte_base::topic_matches;
+
+use super::*;
+use crate::Overflow;
+
+/// Reads `name: source, source; topic; condition -> destination`, the name and condition optional,
+/// a `!` at the end for `allow_cycle`.
+fn spec(line: &str) -> RouteSpec {
+    let (line, allow_cycle) = match line.strip_suffix('!') {
+        Some(line) => (line, true),
+        None => (line, false),
+    };
+    let (line, to) = line.split_once(" -> ").unwrap();
+    let (name, line) = match line.split_once(": ") {
+        Some((name, line)) => (Some(RouteName::new(name).unwrap()), line),
+        None => (None, line),
+    };
+    let mut parts = line.split("; ");
+    let from = parts.next().unwrap().split(", ").map(|from| from.parse().unwrap()).collect();
+    RouteSpec {
+        name,
+        from,
+        topic: TopicFilter::new(parts.next().unwrap()).unwrap(),
+        when: parts.next().map(str::to_owned),
+        to: to.parse().unwrap(),
+        on_unavailable: None,
+        allow_cycle,
+    }
+}
+
+fn declared() -> Declared {
+    let function = |name: &str| (FunctionName::new(name).unwrap(), None);
+    Declared {
+        devices: ["fan", "thermometer", "lamp"].map(|name| DeviceName::new(name).unwrap()).into(),
+        functions: ["f", "g", "h", "regulate"].map(function).into(),
+    }
+}
+
+fn compile(lines: &[&str]) -> Result<RouteTable, Vec<RouteError>> {
+    RouteTable::compile(lines.iter().map(|line| spec(line)).collect(), &declared())
+}
+
+fn check_refusal(lines: &[&str], expect: Expect) {
+    let errors = compile(lines).expect_err("the table was accepted");
+    let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    expect.assert_eq(&text.join("\n"));
+}
+
+fn source(text: &str) -> Source {
+    match text.split_once(':') {
+        Some(("device", name)) => Source::Device(DeviceName::new(name).unwrap()),
+        Some((_, name)) => Source::Function(FunctionName::new(name).unwrap()),
+        None => Source::Anonymous,
+    }
+}
+
+#[test]
+fn routes_keep_their_order_names_and_labels() {
+    let table = compile(&[
+        "hot: device:thermometer; sensors/+/temperature; payload.celsius > 28 -> function:regulate",
+        "function:regulate; actuators/fan -> device:fan",
+    ])
+    .unwrap();
+    let [hot, second] = table.routes() else { panic!("{table:?}") };
+    assert_eq!((hot.name.as_str(), hot.label.as_str()), ("hot", "routes[0] \"hot\""));
+    assert_eq!((second.name.as_str(), second.label.as_str()), ("routes[1]", "routes[1]"));
+    assert_eq!(hot.when.as_ref().unwrap().text(), "payload.celsius > 28");
+    assert!(second.when.is_none());
+}
+
+#[test]
+fn a_name_is_given_once() {
+    check_refusal(
+        &[
+            "a: device:*; x -> subscribers",
+            "b: device:*; x -> subscribers",
+            "a: device:*; y -> device:fan",
+        ],
+        expect![[r#"routes[2] "a": name: the name "a" is taken by routes[0] "a""#]],
+    );
+}
+
+#[test]
+fn routes_from_and_to_nowhere_are_refused_all_at_once() {
+    check_refusal(
+        &[
+            "device:termometer, function:f; a -> function:regulat",
+            "device:*; a -> device:valve",
+            "in: function:nobody; a -> subscribers",
+        ],
+        expect![[r#"
+            routes[0]: from: no device "termometer" is declared; did you mean "thermometer"?
+            routes[0]: to: no function "regulat" is declared; did you mean "regulate"?
+            routes[1]: to: no device "valve" is declared
+            routes[2] "in": from: no function "nobody" is declared"#]],
+    );
+}
+
+#[test]
+fn a_bad_condition_is_refused_with_its_place() {
+    check_refusal(
+        &["device:*; a -> subscribers", "hot: device:*; a; payload.x > -> subscribers"],
+        expect![[r#"routes[1] "hot": when: column 12: the expression ends too early"#]],
+    );
+}
+
+#[test]
+fn a_circle_of_functions_is_refused_with_its_whole_path() {
+    check_refusal(
+        &[
+            "device:*; in -> function:f",
+            "one: function:f; a -> function:g",
+            "function:g; b; payload.again -> function:h",
+            "back: function:h, device:fan; c -> function:f",
+        ],
+        expect![[
+            r#"routes[3] "back": to: messages would go round in a circle: function:f -> routes[1] "one" -> function:g -> routes[2] -> function:h -> routes[3] "back" -> function:f"#
+        ]],
+    );
+}
+
+#[test]
+fn a_function_that_calls_itself_is_a_circle() {
+    check_refusal(
+        &["function:f; a -> function:f"],
+        expect![[
+            r#"routes[0]: to: messages would go round in a circle: function:f -> routes[0] -> function:f"#
+        ]],
+    );
+    check_refusal(
+        &["all: function:*; a -> function:g"],
+        expect![[
+            r#"routes[0] "all": to: messages would go round in a circle: function:g -> routes[0] "all" -> function:g"#
+        ]],
+    );
+}
+
+#[test]
+fn separate_circles_are_all_reported() {
+    check_refusal(
+        &[
+            "function:f; a -> function:g",
+            "function:g; a -> function:f",
+            "function:h; a -> function:regulate",
+            "function:regulate; a -> function:h",
+        ],
+        expect![[r#"
+            routes[1]: to: messages would go round in a circle: function:f -> routes[0] -> function:g -> routes[1] -> function:f
+            routes[3]: to: messages would go round in a circle: function:h -> routes[2] -> function:regulate -> routes[3] -> function:h"#]],
+    );
+}
+
+#[test]
+fn a_circle_that_is_meant_is_accepted() {
+    assert!(compile(&["function:f; a -> function:g", "function:g; a -> function:f!"]).is_ok());
+    assert!(compile(&["function:f; a -> function:f!"]).is_ok());
+    // The way around the route that allows it remains a circle of its own.
+    let lines = [
+        "function:f; a -> function:g",
+        "function:g; a -> function:f!",
+        "function:g; b -> function:f",
+    ];
+    assert!(compile(&lines).is_err());
+}
+
+#[test]
+fn chains_and_diamonds_are_no_circles() {
+    let lines = [
+        "function:f; a -> function:g",
+        "function:f; b -> function:h",
+        "function:g; c -> function:regulate",
+        "function:h; c -> function:regulate",
+        "function:regulate; d -> device:fan",
+        "function:*; log -> subscribers",
+    ];
+    assert!(compile(&lines).is_ok());
+}
+
+#[test]
+fn only_messages_to_a_device_are_held() {
+    let held = |to: &str, hold: Hold| {
+        let mut spec = spec(&format!("device:*; a -> {to}"));
+        spec.on_unavailable = Some(hold);
+        RouteTable::compile(vec![spec], &declared()).map_err(|errors| errors[0].to_string())
+    };
+    let hold = Hold { hold: Duration::from_secs(1), max: 1, then: Overflow::DropOldest };
+    assert!(held("device:fan", hold).is_ok());
+    assert_eq!(
+        held("subscribers", hold).unwrap_err(),
+        "routes[0]: on_unavailable: only messages to a device can be held, this route goes to subscribers"
+    );
+    assert!(held("function:f", hold).is_err());
+    assert_eq!(
+        held("device:fan", Hold { max: 0, ..hold }).unwrap_err(),
+        "routes[0]: on_unavailable.max: must not be zero"
+    );
+    assert!(held("device:fan", Hold { hold: Duration::ZERO, ..hold }).is_err());
+}
+
+#[test]
+fn lists_are_bounded() {
+    let many = |count: usize| vec![spec("device:*; a -> subscribers"); count];
+    assert!(RouteTable::compile(many(MAX_ROUTES), &declared()).is_ok());
+    let errors = RouteTable::compile(many(MAX_ROUTES + 1), &declared()).unwrap_err();
+    assert_eq!(errors[0].reason, RouteErrorReason::TooManyRoutes { count: MAX_ROUTES + 1 });
+
+    let from = |count: usize| {
+        let mut spec = spec("device:*; a -> subscribers");
+        spec.from = vec![SourcePattern::AnyDevice; count];
+        RouteTable::compile(vec![spec], &declared())
+    };
+    assert!(from(MAX_SOURCES).is_ok());
+    assert!(from(MAX_SOURCES + 1).is_err());
+    assert!(from(0).is_err());
+}
+
+#[test]
+fn a_route_shares_no_topic() {
+    assert!(compile(&["device:*; $share/group/a -> subscribers"]).is_err());
+    assert!(compile(&["device:*; $SYS/a -> subscribers"]).is_ok());
+}
+
+/// Proves: EVT-1, EVT-2.
+#[test]
+fn inputs_of_one_topic_differ_by_source() {
+    let table = compile(&[
+        "device:thermometer; t -> function:regulate",
+        "function:regulate; t -> device:fan",
+    ])
+    .unwrap();
+    let taken_from = |name: &str| -> Vec<String> {
+        let routes = table.routes().iter().filter(|route| route.takes_from(&source(name)));
+        routes.map(|route| route.to.to_string()).collect()
+    };
+    assert_eq!(taken_from("device:thermometer"), ["function:regulate"]);
+    assert_eq!(taken_from("function:regulate"), ["device:fan"]);
+    assert!(taken_from("device:lamp").is_empty());
+    assert!(taken_from("anonymous").is_empty());
+}
+
+#[test]
+fn without_routes_nothing_is_allowed() {
+    let table = RouteTable::empty();
+    assert!(table.routes().is_empty());
+    assert!(!table.may_publish(&Source::Anonymous, "a"));
+    assert!(!table.may_subscribe(&Source::Anonymous, &TopicFilter::new("#").unwrap()));
+}
+
+#[test]
+fn a_condition_does_not_decide_who_may_publish() {
+    let table = compile(&["device:fan; a/+; payload.x > 1 -> subscribers"]).unwrap();
+    assert!(table.may_publish(&source("device:fan"), "a/b"));
+    assert!(!table.may_publish(&source("device:fan"), "a/b/c"));
+    assert!(!table.may_publish(&source("device:lamp"), "a/b"));
+}
+
+#[test]
+fn a_device_may_subscribe_to_what_could_reach_it() {
+    let table =
+        compile(&["device:*; a/+ -> device:fan", "function:f; b/# -> subscribers"]).unwrap();
+    let may = |who: &str, filter: &str| {
+        table.may_subscribe(&source(who), &TopicFilter::new(filter).unwrap())
+    };
+    assert!(may("device:fan", "a/b") && may("device:fan", "+/x") && may("device:fan", "#"));
+    assert!(!may("device:lamp", "a/b") && !may("device:fan", "a/b/c"));
+    assert!(may("device:lamp", "b/1/2") && may("anonymous", "b") && may("device:lamp", "+/#"));
+    assert!(!may("anonymous", "c/#"));
+}
+
+const SOURCES: [&str; 5] = ["device:fan", "device:lamp", "anonymous", "function:f", "function:g"];
+const PATTERNS: [&str; 6] =
+    ["device:*", "device:fan", "device:lamp", "anonymous", "function:*", "function:f"];
+const DESTINATIONS: [&str; 3] = ["subscribers", "device:fan", "device:lamp"];
+const FILTERS: [&str; 8] = ["#", "a", "a/b", "a/+", "+/b", "a/#", "+", "$s/a"];
+const TOPICS: [&str; 7] = ["a", "b", "a/b", "a/c", "c/b", "a/b/c", "$s/a"];
+
+/// What `device:*` and the like mean, spelled out.
+fn naive_matches(pattern: &str, source: &str) -> bool {
+    match pattern {
+        "device:*" => source.starts_with("device:") || source == "anonymous",
+        "function:*" => source.starts_with("function:"),
+        _ => pattern == source,
+    }
+}
+
+proptest! {
+    /// Proves: EVT-9.
+    #[test]
+    fn permissions_agree_with_the_plain_reading_of_the_table(
+        routes in prop::collection::vec(
+            (
+                prop::collection::vec(prop::sample::select(&PATTERNS), 1..3),
+                prop::sample::select(&FILTERS),
+                prop::sample::select(&DESTINATIONS),
+            ),
+            0..5,
+        ),
+        who in prop::sample::select(&SOURCES),
+        wanted in prop::sample::select(&FILTERS),
+    ) {
+        let lines: Vec<String> = routes
+            .iter()
+            .map(|(from, topic, to)| format!("{}; {topic} -> {to}", from.join(", ")))
+            .collect();
+        let table = compile(&lines.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        for topic in TOPICS {
+            let expect = routes.iter().any(|(from, filter, _)| {
+                topic_matches(filter, topic) && from.iter().any(|from| naive_matches(from, who))
+            });
+            prop_assert_eq!(table.may_publish(&source(who), topic), expect, "{} {}", who, topic);
+        }
+        // The topics include one that each pair of overlapping filters has in common.
+        let feeds = |to: &str| to == "subscribers" || to == who;
+        let expect = routes.iter().any(|(_, filter, to)| {
+            feeds(to) && TOPICS.iter().any(|t| topic_matches(filter, t) && topic_matches(wanted, t))
+        });
+        let wanted = TopicFilter::new(wanted).unwrap();
+        prop_assert_eq!(table.may_subscribe(&source(who), &wanted), expect);
+    }
+}
