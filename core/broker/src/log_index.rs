@@ -73,31 +73,24 @@ impl LogIndex {
     /// Makes the index of a log without records.
     #[must_use]
     pub fn new(limits: LogLimits) -> Self {
-        Self::restored(limits, Vec::new(), LogPosition(0))
+        let next = LogPosition(1);
+        let segments = VecDeque::from([Segment::starting_at(next)]);
+        Self { limits, segments, next, total_bytes: 0, live_bytes: 0 }
     }
 
-    /// Makes the index of a log that was found on disk: the first record number and the bytes of
-    /// each segment, oldest first, and the number of the last record. The owner then calls
-    /// [`Self::live`] for each record that is live.
-    #[must_use]
-    pub fn restored(
-        limits: LogLimits,
-        segments: Vec<(LogPosition, ByteSize)>,
-        last: LogPosition,
-    ) -> Self {
-        let next = last.next();
-        let found = |(first, bytes): (LogPosition, ByteSize)| Segment {
-            bytes: bytes.0,
-            ..Segment::starting_at(first)
-        };
-        let mut segments: VecDeque<Segment> = segments.into_iter().map(found).collect();
-        if segments.is_empty() {
-            segments.push_back(Segment::starting_at(next));
+    /// Forgets everything and takes over a log that was found on disk: the first record number and
+    /// the bytes of each segment, oldest first, and the number that the next record will have. The
+    /// owner then calls [`Self::live`] for each record that is live.
+    pub fn restored(&mut self, segments: Vec<(LogPosition, u64)>, next: LogPosition) {
+        *self = Self { next, ..Self::new(self.limits) };
+        let found = |(first, bytes)| Segment { bytes, ..Segment::starting_at(first) };
+        self.segments = segments.into_iter().map(found).collect();
+        if self.segments.is_empty() {
+            self.segments.push_back(Segment::starting_at(next));
         }
-        debug_assert!(segments.iter().is_sorted_by(|a, b| a.first < b.first));
-        debug_assert!(segments.iter().all(|segment| segment.first <= next));
-        let total_bytes = segments.iter().map(|segment| segment.bytes).sum();
-        Self { limits, segments, next, total_bytes, live_bytes: 0 }
+        self.total_bytes = self.segments.iter().map(|segment| segment.bytes).sum();
+        debug_assert!(self.segments.iter().is_sorted_by(|a, b| a.first < b.first));
+        debug_assert!(self.segments.iter().all(|segment| segment.first <= next));
     }
 
     /// Counts a record of `bytes` that is appended to the current segment, and returns its number.
@@ -110,6 +103,9 @@ impl LogIndex {
     }
 
     /// The log has begun a new segment: records from now on belong to it.
+    ///
+    /// The host may have written some records to the new segment before it said so. They are counted
+    /// to the one before, which keeps that one longer and lets nothing go too soon.
     pub fn rolled(&mut self) {
         let first = self.next;
         if self.current().first < first {

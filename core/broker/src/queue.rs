@@ -63,7 +63,7 @@ pub struct Queue<T> {
     bytes: u64,
     /// No message expires before, [`Time::NEVER`] when none expires at all.
     soonest: Time,
-    /// No search before, see [`Queue::EXPIRY_SEARCH_PERIOD`].
+    /// See [`Queue::EXPIRY_SEARCH_PERIOD`].
     next_search: Time,
 }
 
@@ -78,8 +78,9 @@ struct Entry<T> {
 const SMALLEST_SHRUNK: usize = 64;
 
 impl<T> Queue<T> {
-    /// Time between two searches for expired messages. A search reads the whole queue; the period
-    /// bounds its share of time however the messages expire. MQTT counts expiry in whole seconds.
+    /// Time between two searches for expired messages, for an owner who follows
+    /// [`Self::next_expiry`]. A search reads the whole queue; the period bounds its share of time
+    /// however the messages expire. MQTT counts expiry in whole seconds.
     pub const EXPIRY_SEARCH_PERIOD: Duration = Duration::from_secs(1);
 
     /// Makes an empty queue.
@@ -133,7 +134,7 @@ impl<T> Queue<T> {
             Overflow::DropOldest if !fits_alone => Push::Dropped(item),
             _ => {
                 let dropped = self.make_room(bytes);
-                self.note_expiry(expires);
+                self.soonest = self.soonest.min(expires);
                 self.bytes += bytes as u64;
                 self.entries.push_back(Entry { item, bytes, expires });
                 if dropped.is_empty() { Push::Queued } else { Push::QueuedDropping(dropped) }
@@ -144,7 +145,7 @@ impl<T> Queue<T> {
     /// Puts back a message that [`Self::pop`] gave and that could not be delivered. It is not lost to
     /// the limits: the queue passes them by as much as the owner had taken out.
     pub fn push_front(&mut self, item: T, bytes: usize, expires: Time) {
-        self.note_expiry(expires);
+        self.soonest = self.soonest.min(expires);
         self.bytes += bytes as u64;
         self.entries.push_front(Entry { item, bytes, expires });
     }
@@ -161,12 +162,19 @@ impl<T> Queue<T> {
         None
     }
 
+    /// Empties the queue and returns what waited in order, expired messages included.
+    pub fn drain(&mut self) -> impl ExactSizeIterator<Item = T> + use<T> {
+        self.bytes = 0;
+        self.soonest = Time::NEVER;
+        std::mem::take(&mut self.entries).into_iter().map(|entry| entry.item)
+    }
+
     /// Removes the messages that `test` picks, and gives them to `removed` in order.
     pub fn remove_where(&mut self, mut test: impl FnMut(&T) -> bool, removed: &mut Vec<T>) {
         self.remove_entries(|entry| test(&entry.item), removed);
     }
 
-    /// Removes the messages that expired, and gives them to `dropped` in order.
+    /// Removes the messages that expired at `now`, and gives them to `dropped` in order.
     pub fn expire(&mut self, now: Time, dropped: &mut Vec<T>) {
         if self.soonest > now {
             return;
@@ -174,8 +182,7 @@ impl<T> Queue<T> {
         self.remove_entries(|entry| entry.expires <= now, dropped);
         self.next_search = now + Self::EXPIRY_SEARCH_PERIOD;
         let soonest = self.entries.iter().map(|entry| entry.expires).min();
-        self.soonest = Time::NEVER;
-        self.note_expiry(soonest.unwrap_or(Time::NEVER));
+        self.soonest = soonest.unwrap_or(Time::NEVER);
     }
 
     /// Returns when [`Self::expire`] should be called, `None` when no message expires. That is when
@@ -183,7 +190,7 @@ impl<T> Queue<T> {
     /// search. It may be a call that finds nothing, when that message has left already.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Time> {
-        (self.soonest != Time::NEVER).then_some(self.soonest)
+        (self.soonest != Time::NEVER).then(|| self.soonest.max(self.next_search))
     }
 
     /// Returns the waiting messages in order, expired ones included.
@@ -211,12 +218,6 @@ impl<T> Queue<T> {
         self.bytes -= entry.bytes as u64;
         self.shrink();
         Some(entry)
-    }
-
-    fn note_expiry(&mut self, expires: Time) {
-        if expires != Time::NEVER {
-            self.soonest = self.soonest.min(expires.max(self.next_search));
-        }
     }
 
     fn remove_entries(&mut self, mut test: impl FnMut(&Entry<T>) -> bool, removed: &mut Vec<T>) {

@@ -47,6 +47,14 @@ pub enum SetOutcome {
     Refused(RetainedLimit),
 }
 
+impl SetOutcome {
+    /// Tells whether the message is not retained.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
 /// The retained messages: the last one of each topic that was published with the retain flag.
 ///
 /// [`Self::set`] takes any message; that one with an empty payload clears its topic instead (MQTT 5,
@@ -126,16 +134,13 @@ impl Retained {
         self.levels.payload(self.find(topic)?).as_ref()
     }
 
-    /// Returns the retained messages whose topics match `filter`. Those that expired are among them
+    /// Visits the retained messages whose topics match `filter`. Those that expired are among them
     /// until [`Self::expire`] is called. The order is not that of acceptance.
     ///
     /// Source: MQTT 5, section 4.7; filters that start with a wildcard do not match topics that
     /// start with `$` (MQTT-4.7.2-1).
-    #[must_use]
-    pub fn matching(&self, filter: &TopicFilter) -> Vec<&Arc<Message>> {
-        let mut found = Vec::new();
-        self.collect(NodeId::ROOT, Some(filter), &mut found);
-        found
+    pub fn matching<'t>(&'t self, filter: &TopicFilter, mut visit: impl FnMut(&'t Arc<Message>)) {
+        self.walk(NodeId::ROOT, Some(filter), &mut visit);
     }
 
     /// Removes the messages whose end has come and returns them, the first to expire first.
@@ -195,29 +200,32 @@ impl Retained {
         }
     }
 
-    /// Collects what matches below `node`, where `rest` holds the levels of the filter that are
-    /// still to be matched. Recursion goes as deep as the tree does.
-    fn collect<'t>(&'t self, node: NodeId, rest: Option<&str>, found: &mut Vec<&'t Arc<Message>>) {
-        let Some(rest) = rest else {
-            found.extend(self.levels.payload(node));
-            return;
-        };
-        match split_level(rest) {
-            ("#", _) => self.collect_all(node, found),
-            ("+", rest) => {
-                self.wild_children(node).for_each(|child| self.collect(child, rest, found));
+    /// Visits what matches below `node`, where `rest` holds the levels of the filter that are still
+    /// to be matched. Recursion goes as deep as the tree does.
+    fn walk<'t, F>(&'t self, node: NodeId, rest: Option<&str>, visit: &mut F)
+    where
+        F: FnMut(&'t Arc<Message>),
+    {
+        match rest.map(split_level) {
+            None => self.levels.payload(node).iter().for_each(visit),
+            Some(("#", _)) => self.walk_all(node, visit),
+            Some(("+", rest)) => {
+                self.wild_children(node).for_each(|child| self.walk(child, rest, visit));
             }
-            (level, rest) => {
+            Some((level, rest)) => {
                 if let Some(child) = self.levels.child(node, level) {
-                    self.collect(child, rest, found);
+                    self.walk(child, rest, visit);
                 }
             }
         }
     }
 
-    fn collect_all<'t>(&'t self, node: NodeId, found: &mut Vec<&'t Arc<Message>>) {
-        found.extend(self.levels.payload(node));
-        self.wild_children(node).for_each(|child| self.collect_all(child, found));
+    fn walk_all<'t, F>(&'t self, node: NodeId, visit: &mut F)
+    where
+        F: FnMut(&'t Arc<Message>),
+    {
+        self.levels.payload(node).iter().for_each(&mut *visit);
+        self.wild_children(node).for_each(|child| self.walk_all(child, visit));
     }
 
     /// Returns the children of `node` that a wildcard stands for.

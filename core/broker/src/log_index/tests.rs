@@ -68,6 +68,18 @@ fn the_segment_that_is_being_written_is_never_dropped() {
 }
 
 #[test]
+fn a_segment_that_is_announced_late_lets_nothing_go_too_soon() {
+    let mut index = index(LogLimits::default(), &[4]);
+    // The host put record 3 and those after it in a new segment, and says so after record 4.
+    index.rolled();
+    index.append(10);
+    kill(&mut index, [1, 2, 3]);
+    assert_eq!(index.droppable(), None, "record 4 is counted to the first segment");
+    kill(&mut index, [4]);
+    assert_eq!(index.droppable(), Some(LogPosition(5)));
+}
+
+#[test]
 fn an_empty_record_keeps_its_segment_too() {
     let mut index = LogIndex::new(LogLimits::default());
     let position = index.append(0);
@@ -102,12 +114,10 @@ fn what_can_be_dropped_anyway_is_not_a_reason_to_copy() {
 
 #[test]
 fn the_index_of_a_found_log_goes_on_where_it_ended() {
-    let found = vec![
-        (LogPosition(11), ByteSize(100)),
-        (LogPosition(21), ByteSize(100)),
-        (LogPosition(31), ByteSize(10)),
-    ];
-    let mut index = LogIndex::restored(limits(100, 50), found, LogPosition(31));
+    let mut index = LogIndex::new(limits(100, 50));
+    let found = [(11, 100), (21, 100), (31, 10)].map(|(first, bytes)| (LogPosition(first), bytes));
+    index.restored(found.to_vec(), LogPosition(32));
+    assert_eq!((index.segments(), index.last()), (3, LogPosition(31)));
     index.live(LogPosition(20), 10);
     index.live(LogPosition(21), 10);
     assert_eq!((index.total_bytes(), index.live_bytes()), (ByteSize(210), ByteSize(20)));
@@ -117,6 +127,13 @@ fn the_index_of_a_found_log_goes_on_where_it_ended() {
     assert_eq!(index.droppable(), Some(LogPosition(21)));
     index.dead(LogPosition(21), 10);
     assert_eq!(index.droppable(), Some(LogPosition(31)));
+}
+
+#[test]
+fn the_index_of_an_empty_log_that_was_found_goes_on_where_it_ended() {
+    let mut index = LogIndex::new(LogLimits::default());
+    index.restored(Vec::new(), LogPosition(8));
+    assert_eq!((index.segments(), index.append(1), index.droppable()), (1, LogPosition(8), None));
 }
 
 #[test]

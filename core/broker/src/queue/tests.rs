@@ -84,27 +84,46 @@ fn expired_messages_are_passed_over_and_handed_out() {
 }
 
 #[test]
-fn a_search_for_expired_messages_takes_place_at_most_once_in_its_period() {
+fn searches_for_expired_messages_are_asked_for_at_most_once_in_their_period() {
     let mut queue = Queue::new(QueueLimits::default());
     let start = Time::from_millis(5_000);
+    let at = |millis| start + Duration::from_millis(millis);
     assert_eq!(queue.next_expiry(), None);
-    for item in 0..10u64 {
-        let end = start + Duration::from_millis(item * 100);
-        assert_eq!(queue.push(item, 1, end), Push::Queued);
+    for item in 0..10 {
+        assert_eq!(queue.push(item, 1, at(item * 100)), Push::Queued);
     }
     let mut dropped = Vec::new();
     assert_eq!(queue.next_expiry(), Some(start));
     queue.expire(start, &mut dropped);
-    assert_eq!(dropped, [0]);
-    let next = start + Queue::<u64>::EXPIRY_SEARCH_PERIOD;
-    assert_eq!(queue.next_expiry(), Some(next));
-    assert_eq!(queue.push(10, 1, start + Duration::from_millis(1)), Push::Queued);
-    assert_eq!(queue.next_expiry(), Some(next));
-    queue.expire(start + Duration::from_millis(999), &mut dropped);
-    assert_eq!(dropped, [0]);
-    queue.expire(next, &mut dropped);
-    assert_eq!(dropped, (0..=10).collect::<Vec<_>>());
-    assert_eq!(queue.next_expiry(), None);
+    assert_eq!((&dropped[..], queue.next_expiry()), (&[0][..], Some(at(1_000))));
+    assert_eq!(queue.push(10, 1, at(1)), Push::Queued);
+    assert_eq!(queue.next_expiry(), Some(at(1_000)));
+    queue.expire(at(1_000), &mut dropped);
+    assert_eq!((dropped, queue.next_expiry()), ((0..=10).collect(), None));
+}
+
+#[test]
+fn expired_messages_leave_also_between_two_periods() {
+    let mut queue = Queue::new(QueueLimits::default());
+    let mut dropped = Vec::new();
+    for (item, end) in [(1, 10), (2, 30), (3, 20)] {
+        assert_eq!(queue.push(item, 1, Time(end)), Push::Queued);
+    }
+    for (now, expect) in [(9, &[][..]), (10, &[1]), (19, &[1]), (20, &[1, 3]), (30, &[1, 3, 2])] {
+        queue.expire(Time(now), &mut dropped);
+        assert_eq!(dropped, expect, "at {now}");
+    }
+}
+
+#[test]
+fn a_drained_queue_is_empty_and_can_be_filled_again() {
+    let mut queue = Queue::new(limits(2, 20, Overflow::Refuse));
+    for item in 1..=2 {
+        assert_eq!(queue.push(item, 10, Time(5)), Push::Queued);
+    }
+    assert_eq!(queue.drain().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!((queue.len(), queue.bytes(), queue.next_expiry()), (0, ByteSize(0), None));
+    assert_eq!(queue.push(3, 20, Time::NEVER), Push::Queued);
 }
 
 #[test]
@@ -222,11 +241,9 @@ proptest! {
                     prop_assert_eq!(dropped, gone.map(|(item, ..)| item).collect::<Vec<_>>());
                 }
                 Step::Expire => {
-                    if queue.next_expiry().is_some_and(|when| when <= now) {
-                        queue.expire(now, &mut dropped);
-                        let gone = model.extract_if(.., |(.., end)| *end <= now);
-                        prop_assert_eq!(dropped, gone.map(|(item, ..)| item).collect::<Vec<_>>());
-                    }
+                    queue.expire(now, &mut dropped);
+                    let gone = model.extract_if(.., |(.., end)| *end <= now);
+                    prop_assert_eq!(dropped, gone.map(|(item, ..)| item).collect::<Vec<_>>());
                 }
                 Step::Wait(millis) => now += Duration::from_millis(millis),
             }

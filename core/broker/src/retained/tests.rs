@@ -28,8 +28,8 @@ fn stored(replaced: Option<Arc<Message>>) -> SetOutcome {
 
 fn topics_matching(retained: &Retained, filter: &str) -> Vec<String> {
     let filter = TopicFilter::new(filter).unwrap();
-    let found = retained.matching(&filter);
-    let mut topics: Vec<_> = found.iter().map(|message| message.topic.to_string()).collect();
+    let mut topics = Vec::new();
+    retained.matching(&filter, |message| topics.push(message.topic.to_string()));
     topics.sort_unstable();
     topics
 }
