@@ -27,10 +27,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 fn deny(workspace: &Workspace) -> Result<()> {
     let program = tools::cargo_deny(workspace)?;
     let root = workspace.root();
-    let always = ["--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
+    let always = ["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
     process::run(process::command(&program, root).args(always))?;
     let mut advisories = process::command(&program, root);
-    advisories.args(["check", "--hide-inclusion-graph", "advisories"]);
+    advisories.args(["--locked", "check", "--hide-inclusion-graph", "advisories"]);
     match process::output(&mut advisories) {
         Ok(_) => println!("advisories ok"),
         Err(error) if database_is_out_of_reach(&format!("{error:#}")) => {
