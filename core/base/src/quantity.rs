@@ -87,7 +87,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.0;
         let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-        match units.iter().find(|(_, size)| n >= *size && n % size == 0) {
+        match units.iter().find(|(_, size)| n >= *size && n.is_multiple_of(*size)) {
             Some((unit, size)) => write!(f, "{}{unit}", n / size),
             None => write!(f, "{n}B"),
         }
@@ -113,7 +113,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
 pub fn format_duration(span: Duration) -> String {
     let millis = span.as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    match units.iter().find(|(_, size)| millis >= *size && millis % size == 0) {
+    match units.iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size)) {
         Some((unit, size)) => format!("{}{unit}", millis / size),
         None => format!("{millis}ms"),
     }

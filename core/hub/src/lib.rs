@@ -1,1 +1,48 @@
-//! The whole hub as machines; the daemon and the simulator drive it.
+//! The whole hub as one machine: connections, sessions, routes, calls, holds, and what the journal
+//! must keep.
+//!
+//! The daemon and the simulator drive the same [`Hub`]: they hand it bytes, results and the time,
+//! and carry out what it asks for. It promises that an acknowledgement leaves only after
+//! [`Hub::on_durable`] has covered the record that it waits for, that every queue has a bound, and
+//! that every drop and refusal has a [`Counter`].
+//!
+//! What a question leads to: *What happens when a device connects?* `connect.rs`; *publishes?*
+//! `publish.rs`; *subscribes?* `subscribe.rs`; *who gets a message?* `fan_out.rs`; *how does it
+//! reach them?* `deliver.rs`; *how does a function run?* `calls.rs`; *what survives?* `record.rs`,
+//! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
+
+mod calls;
+mod config;
+mod connect;
+mod connection;
+mod counter;
+mod deliver;
+mod effect;
+mod explain;
+mod fan_out;
+mod flow;
+mod hold;
+mod hub;
+mod ledger;
+mod publish;
+mod record;
+mod recover;
+mod session;
+mod subscribe;
+mod views;
+
+pub use calls::{CallError, CallOutcome};
+pub use config::{Config, FunctionConfig, Limits};
+pub use connection::{CloseReason, Peer, Slot};
+pub use counter::{Counter, Counters};
+pub use effect::{Assignment, CallReply, Effect};
+pub use flow::{FlowEvent, Hop, HopKind, Trace};
+pub use hub::Hub;
+pub use publish::{Publication, Refused};
+pub use record::{BadRecord, Destination, Record};
+pub use recover::{RecoverError, Recovery};
+pub use session::Owner;
+pub use views::{DeviceView, HubView, RouteView};
+
+#[cfg(test)]
+mod tests;

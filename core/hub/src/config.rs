@@ -1,0 +1,101 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tomte_base::{ByteSize, FunctionName, TopicName};
+use tomte_broker::{LogLimits, QueueLimits};
+use tomte_route::RouteTable;
+use tomte_scheduler::FunctionLimits;
+
+/// What a deployment tells the machine.
+#[derive(Debug)]
+pub struct Config {
+    /// The compiled routes.
+    pub table: RouteTable,
+    /// The functions that routes and operators can call.
+    pub functions: BTreeMap<FunctionName, FunctionConfig>,
+    /// Bounds and times.
+    pub limits: Limits,
+}
+
+impl Config {
+    pub(crate) fn log_limits(&self) -> LogLimits {
+        LogLimits { compact_above: self.limits.journal_compact_above, ..LogLimits::default() }
+    }
+}
+
+/// One function, as far as decisions need it.
+#[derive(Clone, Debug)]
+pub struct FunctionConfig {
+    /// What the scheduler must know.
+    pub limits: FunctionLimits,
+    /// Where results are published, in the name of the function.
+    pub result_topic: Option<TopicName>,
+}
+
+/// Bounds of everything that grows by what clients do.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest packet that a client may send, in bytes.
+    pub max_packet: u32,
+    /// QoS 1 and 2 messages that a client may have unacknowledged, and that we have towards it
+    /// unless it allows fewer.
+    pub receive_maximum: u16,
+    /// Topic aliases that a client may use.
+    pub topic_alias_maximum: u16,
+    /// Longest keep-alive that a client may ask for, none for any.
+    pub keep_alive_max: Option<u16>,
+    /// How long a connection may take to send CONNECT.
+    pub connect_timeout: Duration,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// Sessions at once, connected or kept.
+    pub max_sessions: u32,
+    /// Subscriptions of one session.
+    pub max_subscriptions: u32,
+    /// Longest time that a session is kept after its client went.
+    pub max_session_expiry: Duration,
+    /// The queue of one session.
+    pub session_queue: QueueLimits,
+    /// Bytes that may wait in the output buffer of a connection before QoS 0 is dropped for it.
+    pub output_high_water: usize,
+    /// Retained messages.
+    pub max_retained: u32,
+    /// Bytes of retained payloads and topics.
+    pub max_retained_bytes: ByteSize,
+    /// Functions that a message may go through, one after the other.
+    pub max_hops: u8,
+    /// Bytes of journal above which live records are copied forward so that old segments can go.
+    pub journal_compact_above: ByteSize,
+    /// Messages whose way is remembered for `why`.
+    pub traces: usize,
+    /// Messages whose way is recorded, in one second, at most.
+    pub traces_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_packet: 1 << 20,
+            receive_maximum: 64,
+            topic_alias_maximum: 16,
+            keep_alive_max: None,
+            connect_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            max_sessions: 20_000,
+            max_subscriptions: 1_000,
+            max_session_expiry: Duration::from_secs(7 * 86_400),
+            session_queue: QueueLimits {
+                max_messages: 1_000,
+                max_bytes: ByteSize::mib(8),
+                overflow: tomte_broker::Overflow::DropOldest,
+            },
+            output_high_water: 1 << 20,
+            max_retained: 10_000,
+            max_retained_bytes: ByteSize::mib(16),
+            max_hops: 16,
+            journal_compact_above: ByteSize::mib(64),
+            traces: 512,
+            traces_per_second: 200,
+        }
+    }
+}

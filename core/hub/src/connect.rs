@@ -1,0 +1,434 @@
+//! CONNECT and DISCONNECT: who comes, which session it takes up, and how it goes.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tomte_base::{Properties, QoS, Time, TopicName};
+use tomte_broker::Queue;
+use tomte_mqtt::codec::{
+    self, Connack, ConnackProperties, Connect, Disconnect, ReasonCode, Version,
+};
+use tomte_mqtt::connection::ConnectionLimits;
+
+use crate::Hub;
+use crate::connection::{CloseReason, Slot};
+use crate::counter::Counter;
+use crate::fan_out::{Incoming, Key};
+use crate::flow::FlowEvent;
+use crate::hub::Timer;
+use crate::record::{Destination, Record};
+use crate::session::{Delivery, Keeper, Owner, Session};
+
+/// Longest client identifier, in bytes.
+const MAX_CLIENT_ID_BYTES: usize = 256;
+
+/// What a client leaves behind to be published when its connection ends badly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Will {
+    topic: TopicName,
+    payload: Bytes,
+    qos: QoS,
+    retain: bool,
+    expiry_s: Option<u32>,
+    properties: Option<Box<Properties>>,
+}
+
+/// Returns how long a session is kept; the largest number means for ever (MQTT 5, 3.1.2.11.2).
+pub(crate) fn expiry(seconds: u32) -> Duration {
+    if seconds == u32::MAX { Duration::MAX } else { Duration::from_secs(u64::from(seconds)) }
+}
+
+impl Hub {
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        let limits = &self.config.limits;
+        ConnectionLimits {
+            max_packet_in: limits.max_packet,
+            receive_maximum_in: limits.receive_maximum,
+            topic_alias_maximum_in: limits.topic_alias_maximum,
+            keep_alive_max: limits.keep_alive_max,
+            connect_timeout: limits.connect_timeout,
+            ..ConnectionLimits::default()
+        }
+    }
+
+    pub(crate) fn on_connect(&mut self, now: Time, slot: Slot, connect: &Connect<'_>) {
+        if let Err((reason, why)) = self.check_connect(connect) {
+            self.refuse_connect(slot, connect.version, reason, why);
+            return;
+        }
+        let Some(connection) = self.connection_mut(slot) else { return };
+        if let Err(refusal) = connection.mqtt.on_connect(now, connect) {
+            self.refuse_connect(slot, connect.version, refusal.reason(), refusal.to_string());
+            return;
+        }
+        connection.will = connect.will.as_ref().map(will);
+        let owner = connection.owner().clone();
+        let serial = connection.serial;
+        let assigned =
+            connect.client_id.is_empty().then(|| format!("tomte-{serial:x}-{:x}", now.0));
+        let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+        let expiry_s = self.session_expiry(connect);
+        let (index, present) =
+            self.take_up_session(now, owner.clone(), client_id, connect, expiry_s);
+        let connection = self.connection_mut(slot).expect("looked up above");
+        connection.session = Some(index);
+        let window = connection.mqtt.receive_maximum_out().min(self.config.limits.receive_maximum);
+        let session = self.session_mut(index).expect("it was just taken up");
+        session.connection = Some(slot);
+        session.machine.set_window(window);
+        self.counters.add(Counter::Connected);
+        self.flow.tell(now, || FlowEvent::Connected(owner));
+        self.send_connack(slot, connect, present, assigned.as_deref(), expiry_s);
+        self.watch_connection(slot);
+        self.gate_if_persistent(slot, index);
+        if present {
+            self.resume(now, index);
+        }
+    }
+
+    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), (ReasonCode, String)> {
+        if connect.properties.authentication_method.is_some() {
+            let why = "enhanced authentication is not available".to_owned();
+            return Err((ReasonCode::BadAuthenticationMethod, why));
+        }
+        if connect.client_id.len() > MAX_CLIENT_ID_BYTES {
+            let why = format!("the client identifier is longer than {MAX_CLIENT_ID_BYTES} bytes");
+            return Err((ReasonCode::ClientIdentifierNotValid, why));
+        }
+        if connect.client_id.is_empty() && !connect.clean_start && connect.version == Version::V311
+        {
+            let why = "an empty client identifier needs a clean session (MQTT-3.1.3-8)".to_owned();
+            return Err((ReasonCode::ClientIdentifierNotValid, why));
+        }
+        if connect.will.as_ref().is_some_and(|will| will.qos == QoS::ExactlyOnce) {
+            let why = "QoS 2 is not available in this version".to_owned();
+            return Err((ReasonCode::QosNotSupported, why));
+        }
+        if self.by_client.len() >= self.config.limits.max_sessions as usize {
+            let why = format!("{} sessions are kept already", self.config.limits.max_sessions);
+            return Err((ReasonCode::QuotaExceeded, why));
+        }
+        if self.n_connections > self.config.limits.max_connections as usize {
+            let why =
+                format!("{} clients are connected already", self.config.limits.max_connections);
+            return Err((ReasonCode::ServerBusy, why));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn refuse_connect(
+        &mut self,
+        slot: Slot,
+        version: Version,
+        reason: ReasonCode,
+        why: String,
+    ) {
+        let Some(connection) = self.connection_mut(slot) else { return };
+        if connection.closing {
+            return;
+        }
+        let mut connack = Connack::refusal(reason);
+        connack.properties.reason_string = Some(&why);
+        codec::encode_connack(&mut connection.out, version, &connack);
+        self.mark_dirty(slot);
+        self.close(slot, CloseReason::Refused(why));
+    }
+
+    /// Seconds that the session is kept: as asked, up to the limit. 3.1.1 knows only "with the
+    /// connection" and "kept".
+    fn session_expiry(&self, connect: &Connect<'_>) -> u32 {
+        let longest =
+            u32::try_from(self.config.limits.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
+        match connect.version {
+            Version::V311 if connect.clean_start => 0,
+            Version::V311 => longest,
+            Version::V5 => connect.properties.session_expiry_seconds.unwrap_or(0).min(longest),
+        }
+    }
+
+    /// Finds or makes the session, ending another connection that holds it. Tells whether it was
+    /// there before.
+    fn take_up_session(
+        &mut self,
+        now: Time,
+        owner: Owner,
+        client_id: &str,
+        connect: &Connect<'_>,
+        expiry_s: u32,
+    ) -> (u32, bool) {
+        let found = self.by_client.get(&(owner.clone(), Arc::from(client_id))).copied();
+        if let Some(index) = found {
+            if let Some(old) = self.session_mut(index).and_then(|session| session.connection.take())
+            {
+                self.take_over(old);
+            }
+            let session = self.session_mut(index).expect("the index is of a session");
+            if !connect.clean_start && session.is_persistent() {
+                let changed = session.expiry_s != expiry_s;
+                session.expiry_s = expiry_s;
+                if changed {
+                    self.keep_session(index);
+                }
+                return (index, true);
+            }
+            self.end_session(now, index);
+        }
+        let serial = self.next_session;
+        self.next_session += 1;
+        let index = self.add_session(serial, owner, client_id, expiry_s);
+        if expiry_s > 0 {
+            self.keep_session(index);
+        }
+        (index, false)
+    }
+
+    /// The client identifier belongs to a newer connection (MQTT-3.1.4-3).
+    fn take_over(&mut self, old: Slot) {
+        self.send_disconnect(old, ReasonCode::SessionTakenOver);
+        if let Some(connection) = self.connection_mut(old) {
+            connection.session = None;
+        }
+        self.close(old, CloseReason::TakenOver);
+    }
+
+    /// Makes an empty session and its entries in the look-up tables.
+    pub(crate) fn add_session(
+        &mut self,
+        serial: u64,
+        owner: Owner,
+        client_id: &str,
+        expiry_s: u32,
+    ) -> u32 {
+        let client_id: Arc<str> = client_id.into();
+        let session = Session {
+            serial,
+            owner: owner.clone(),
+            client_id: Arc::clone(&client_id),
+            machine: tomte_mqtt::session::Session::new(),
+            queue: Queue::new(self.config.limits.session_queue.clone()),
+            subscriptions: Vec::new(),
+            expiry_s,
+            connection: None,
+            ends: Time::NEVER,
+            kept: None,
+        };
+        let index = match self.free_sessions.pop() {
+            Some(index) => {
+                self.sessions[index as usize] = Some(session);
+                index
+            }
+            None => {
+                self.sessions.push(Some(session));
+                u32::try_from(self.sessions.len() - 1).expect("sessions are bounded")
+            }
+        };
+        self.by_client.insert((owner, client_id), index);
+        self.by_serial.insert(serial, index);
+        index
+    }
+
+    /// Writes the session into the journal.
+    fn keep_session(&mut self, index: u32) {
+        let Some(session) = self.sessions[index as usize].as_mut() else { return };
+        let opened = Record::SessionOpened {
+            session: session.serial,
+            owner: session.owner.clone(),
+            client_id: session.client_id.to_string(),
+            expiry_s: session.expiry_s,
+        };
+        if let Some(old) = session.kept.take() {
+            self.ledger.forget(old);
+        }
+        session.kept = Some(self.ledger.keep(|out| opened.encode(out)));
+    }
+
+    /// What a persistent session was told must be in the journal before it is told.
+    pub(crate) fn gate_if_persistent(&mut self, slot: Slot, index: u32) {
+        let persistent = self.session_mut(index).is_some_and(|session| session.is_persistent());
+        let appended = self.ledger.appended();
+        if persistent && let Some(connection) = self.connection_mut(slot) {
+            connection.gate = appended;
+        }
+    }
+
+    fn send_connack(
+        &mut self,
+        slot: Slot,
+        connect: &Connect<'_>,
+        present: bool,
+        assigned: Option<&str>,
+        expiry_s: u32,
+    ) {
+        let limits = self.config.limits.clone();
+        let Some(connection) = self.connection_mut(slot) else { return };
+        let asked = connect.properties.session_expiry_seconds.unwrap_or(0);
+        let connack = Connack {
+            session_present: present,
+            reason: ReasonCode::Success,
+            properties: ConnackProperties {
+                session_expiry_seconds: (asked != expiry_s).then_some(expiry_s),
+                receive_maximum: Some(limits.receive_maximum),
+                maximum_qos: Some(QoS::AtLeastOnce),
+                maximum_packet_bytes: Some(limits.max_packet),
+                assigned_client_id: assigned,
+                topic_alias_maximum: Some(limits.topic_alias_maximum).filter(|max| *max > 0),
+                shared_subscription_available: Some(false),
+                server_keep_alive_seconds: connection.mqtt.server_keep_alive(),
+                ..ConnackProperties::default()
+            },
+        };
+        codec::encode_connack(&mut connection.out, connect.version, &connack);
+        self.mark_dirty(slot);
+    }
+
+    /// Tells a version 5 client why its connection ends; 3.1.1 has no such packet.
+    pub(crate) fn send_disconnect(&mut self, slot: Slot, reason: ReasonCode) {
+        let Some(connection) = self.connection_mut(slot) else { return };
+        if connection.closing
+            || connection.session.is_none()
+            || connection.mqtt.version() != Version::V5
+        {
+            return;
+        }
+        codec::encode_disconnect(
+            &mut connection.out,
+            Version::V5,
+            &Disconnect::with_reason(reason),
+        );
+        self.mark_dirty(slot);
+    }
+
+    pub(crate) fn on_disconnect(&mut self, _now: Time, slot: Slot, disconnect: &Disconnect<'_>) {
+        let Some(connection) = self.connection_mut(slot) else { return };
+        if disconnect.reason == ReasonCode::Success {
+            connection.will = None;
+        }
+        let session = connection.session;
+        if let (Some(seconds), Some(index)) = (disconnect.session_expiry_seconds, session) {
+            self.change_expiry(slot, index, seconds);
+        }
+        self.close(slot, CloseReason::Disconnected);
+    }
+
+    /// DISCONNECT may change how long the session is kept, but not from nothing (MQTT 5,
+    /// 3.14.2.2.2).
+    fn change_expiry(&mut self, slot: Slot, index: u32, seconds: u32) {
+        let longest =
+            u32::try_from(self.config.limits.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
+        let Some(session) = self.session_mut(index) else { return };
+        if session.expiry_s == 0 && seconds > 0 {
+            self.breach(
+                slot,
+                ReasonCode::ProtocolError,
+                "DISCONNECT prolongs a session that ends with its connection",
+            );
+            return;
+        }
+        session.expiry_s = seconds.min(longest);
+        if session.is_persistent() {
+            self.keep_session(index);
+        }
+    }
+
+    /// The client of a session is gone: the session ends, or waits.
+    pub(crate) fn leave_session(&mut self, now: Time, index: u32) {
+        let Some(session) = self.session_mut(index) else { return };
+        session.connection = None;
+        if !session.is_persistent() {
+            self.end_session(now, index);
+            return;
+        }
+        session.ends = now + expiry(session.expiry_s);
+        let (serial, ends) = (session.serial, session.ends);
+        self.timers.push(Reverse((ends, Timer::Session(serial))));
+        let left = Record::SessionLeft { session: serial, ends };
+        self.ledger.note(|out| left.encode(out));
+    }
+
+    pub(crate) fn check_session(&mut self, now: Time, serial: u64) {
+        let Some(&index) = self.by_serial.get(&serial) else { return };
+        let Some(session) = self.session_mut(index) else { return };
+        if session.connection.is_none() && session.ends <= now {
+            self.end_session(now, index);
+        }
+    }
+
+    /// Ends a session: its subscriptions, its queue, its place in the journal.
+    pub(crate) fn end_session(&mut self, _now: Time, index: u32) {
+        let Some(mut session) = self.sessions.get_mut(index as usize).and_then(Option::take) else {
+            return;
+        };
+        self.free_sessions.push(index);
+        self.by_client.remove(&(session.owner.clone(), Arc::clone(&session.client_id)));
+        self.by_serial.remove(&session.serial);
+        for subscription in session.subscriptions.drain(..) {
+            self.tree.remove(&subscription.filter, Key::Session(index));
+            if let Some(kept) = subscription.kept {
+                self.ledger.forget(kept);
+            }
+        }
+        let waiting: Vec<Delivery> =
+            session.machine.drain().into_iter().chain(session.queue.drain()).collect();
+        for delivery in waiting {
+            self.flow.closed(delivery.message.id);
+            match &delivery.keeper {
+                Keeper::Nobody => self.counters.add(Counter::DropSessionEnded),
+                Keeper::Session => {
+                    self.counters.add(Counter::DropSessionEnded);
+                    let (qos, retain) = (delivery.qos, delivery.retain);
+                    let gone = Destination::Session { session: session.serial, qos, retain };
+                    self.done(delivery.message.id, &gone);
+                }
+                Keeper::Hold(device, until) => self.recover_hold(device, &delivery.message, *until),
+            }
+        }
+        if let Some(kept) = session.kept {
+            self.ledger.forget(kept);
+            let closed = Record::SessionClosed { session: session.serial };
+            self.ledger.note(|out| closed.encode(out));
+        }
+    }
+
+    /// Publishes the will of a connection that ended badly (MQTT-3.1.2-8).
+    pub(crate) fn publish_will(&mut self, now: Time, owner: &Owner, will: &Will) {
+        let incoming = Incoming {
+            topic: &will.topic,
+            payload: &will.payload,
+            qos: will.qos,
+            retain: will.retain,
+            source: &owner.source(),
+            properties: will.properties.as_deref(),
+            from_session: None,
+            expires: will.expiry_s.map_or(Time::NEVER, |s| now + Duration::from_secs(u64::from(s))),
+            hops: 0,
+            cause: None,
+        };
+        self.fan_out(now, &incoming);
+    }
+
+    /// Ends the connections of a device whose identity was taken away.
+    pub fn revoke(&mut self, device: &tomte_base::DeviceName) {
+        let sessions = self.sessions.iter().flatten();
+        let slots: Vec<Slot> = sessions
+            .filter(|session| session.owner.device() == Some(device))
+            .filter_map(|session| session.connection)
+            .collect();
+        for slot in slots {
+            self.send_disconnect(slot, ReasonCode::NotAuthorized);
+            self.close(slot, CloseReason::Revoked);
+        }
+    }
+}
+
+fn will(will: &codec::Will<'_>) -> Box<Will> {
+    Box::new(Will {
+        topic: TopicName::new(will.topic).expect("the codec checked it"),
+        payload: Bytes::copy_from_slice(will.payload),
+        qos: will.qos,
+        retain: will.retain,
+        expiry_s: will.message_expiry_seconds,
+        properties: will.properties.clone(),
+    })
+}

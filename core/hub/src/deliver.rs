@@ -1,0 +1,483 @@
+//! How a message reaches one session: encoded into the buffer of its connection, or queued.
+
+use std::sync::Arc;
+
+use tomte_base::{Message, QoS, Time};
+use tomte_broker::Push;
+use tomte_mqtt::codec::{self, Ack as MqttAck, PublishHead, PublishTemplate, ReasonCode, Version};
+use tomte_mqtt::session::Redelivery;
+
+use crate::calls::millis;
+use crate::counter::Counter;
+use crate::fan_out::{Incoming, MatchedSession};
+use crate::flow::{Hop, HopKind};
+use crate::hub::Ack;
+use crate::record::Destination;
+use crate::session::{Delivery, Keeper, Session};
+use crate::{Hub, Slot};
+
+/// Receivers of one class from which on the packet is encoded once and copied.
+const TEMPLATE_FROM: usize = 2;
+
+/// What became of one delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is in the connection's buffer.
+    Sent,
+    /// It waits in the session's queue.
+    Queued,
+    /// QoS 0, and the client is away.
+    Offline,
+    /// QoS 0, and the connection's buffer is full.
+    SlowReader,
+    /// Larger than the client allows.
+    TooLarge,
+    /// The queue is full and its rule dropped this one.
+    QueueFull,
+}
+
+/// Encodes one message for many receivers.
+pub(crate) struct Encoder<'a> {
+    incoming: &'a Incoming<'a>,
+    expiry_s: Option<u32>,
+    n_receivers: usize,
+    templates: [Option<PublishTemplate>; 12],
+}
+
+impl<'a> Encoder<'a> {
+    pub(crate) fn new(now: Time, incoming: &'a Incoming<'a>, n_receivers: usize) -> Self {
+        let expiry_s = remaining_seconds(now, incoming.expires);
+        Self { incoming, expiry_s, n_receivers, templates: [const { None }; 12] }
+    }
+
+    fn append(
+        &mut self,
+        out: &mut Vec<u8>,
+        version: Version,
+        (qos, retain): (QoS, bool),
+        packet_id: u16,
+        ids: &[u32],
+    ) {
+        let head = PublishHead {
+            dup: false,
+            qos,
+            retain,
+            topic: self.incoming.topic,
+            packet_id,
+            topic_alias: None,
+            message_expiry_seconds: self.expiry_s,
+            properties: self.incoming.properties,
+            subscription_identifiers: ids,
+        };
+        if self.n_receivers < TEMPLATE_FROM || !ids.is_empty() {
+            codec::encode_publish(out, version, &head, self.incoming.payload);
+            return;
+        }
+        let class =
+            usize::from(version == Version::V5) * 6 + qos as usize * 2 + usize::from(retain);
+        let payload = self.incoming.payload;
+        self.templates[class]
+            .get_or_insert_with(|| PublishTemplate::new(version, &head, payload))
+            .append(out, packet_id, false);
+    }
+}
+
+/// Returns the seconds until `expires`, none when it has no end.
+fn remaining_seconds(now: Time, expires: Time) -> Option<u32> {
+    (expires != Time::NEVER).then(|| u32::try_from((expires - now).as_secs()).unwrap_or(u32::MAX))
+}
+
+impl Hub {
+    /// Writes a QoS 0 delivery into the buffer of its connection.
+    pub(crate) fn send_at_most_once(
+        &mut self,
+        matched: &MatchedSession,
+        retain: bool,
+        encoder: &mut Encoder<'_>,
+    ) -> Outcome {
+        let session = self.sessions[matched.session as usize].as_ref();
+        let Some(slot) = session.and_then(|session| session.connection) else {
+            self.counters.add(Counter::DropOffline);
+            return Outcome::Offline;
+        };
+        let Some(connection) = self.connections[slot.index()].as_mut() else {
+            return Outcome::Offline;
+        };
+        if connection.out.len() > self.config.limits.output_high_water {
+            self.counters.add(Counter::DropSlowReader);
+            return Outcome::SlowReader;
+        }
+        let start = connection.out.len();
+        let ids = matched.ids.as_deref().unwrap_or_default();
+        let version = connection.mqtt.version();
+        encoder.append(&mut connection.out, version, (QoS::AtMostOnce, retain), 0, ids);
+        if !connection.mqtt.may_send(connection.out.len() - start) {
+            connection.out.truncate(start);
+            self.counters.add(Counter::DropTooLarge);
+            return Outcome::TooLarge;
+        }
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+        self.counters.add(Counter::Delivered);
+        Outcome::Sent
+    }
+
+    /// Sends a QoS 1 or 2 delivery now, or queues it.
+    pub(crate) fn send_acknowledged(
+        &mut self,
+        now: Time,
+        index: u32,
+        delivery: Delivery,
+        encoder: &mut Encoder<'_>,
+    ) -> Outcome {
+        let Some(session) = self.sessions[index as usize].as_mut() else { return Outcome::Offline };
+        let open = session.queue.is_empty().then_some(session.connection).flatten();
+        let Some((slot, connection)) = open.and_then(|slot| {
+            let connection = self.connections[slot.index()].as_mut()?;
+            (connection.out.len() <= self.config.limits.output_high_water)
+                .then_some((slot, connection))
+        }) else {
+            return self.push(now, index, delivery);
+        };
+        let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
+            return self.push(now, index, delivery);
+        };
+        let start = connection.out.len();
+        let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
+        let class = (delivery.qos, delivery.retain);
+        encoder.append(&mut connection.out, connection.mqtt.version(), class, packet_id, ids);
+        if !connection.mqtt.may_send(connection.out.len() - start) {
+            connection.out.truncate(start);
+            let _withdrawn = session.machine.on_puback(packet_id);
+            self.counters.add(Counter::DropTooLarge);
+            return Outcome::TooLarge;
+        }
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+        self.counters.add(Counter::Delivered);
+        Outcome::Sent
+    }
+
+    fn push(&mut self, now: Time, index: u32, delivery: Delivery) -> Outcome {
+        let Some(session) = self.sessions[index as usize].as_mut() else { return Outcome::Offline };
+        let bytes = delivery.message.payload.len() + delivery.message.topic.len();
+        let expires = delivery.message.expires;
+        let serial = session.serial;
+        match session.queue.push(delivery, bytes, expires) {
+            Push::Queued => Outcome::Queued,
+            Push::QueuedDropping(old) => {
+                for dropped in old {
+                    self.queue_full(now, index, serial, &dropped);
+                }
+                Outcome::Queued
+            }
+            Push::Dropped(_) | Push::Refused(_) => {
+                self.counters.add(Counter::DropQueueFull);
+                Outcome::QueueFull
+            }
+        }
+    }
+
+    /// Queues a delivery that recovery or a hold brings. Tells whether it was taken.
+    pub(crate) fn enqueue(&mut self, now: Time, index: u32, delivery: Delivery) -> bool {
+        self.flow.opened(delivery.message.id);
+        let message = delivery.message.id;
+        let taken = self.push(now, index, delivery) == Outcome::Queued;
+        if !taken {
+            self.flow.closed(message);
+        }
+        taken
+    }
+
+    /// Sends a retained or held message: at once where the client is there, else through the queue.
+    pub(crate) fn send_now(&mut self, now: Time, index: u32, delivery: Delivery) {
+        if delivery.qos > QoS::AtMostOnce {
+            self.enqueue(now, index, delivery);
+            self.pump(now, index);
+            return;
+        }
+        let Some(slot) = self.session_mut(index).and_then(|session| session.connection) else {
+            return;
+        };
+        let Some(connection) = self.connection_mut(slot) else { return };
+        let (start, version) = (connection.out.len(), connection.mqtt.version());
+        encode_again(now, &mut connection.out, version, &delivery, 0, false);
+        if !connection.mqtt.may_send(connection.out.len() - start) {
+            connection.out.truncate(start);
+            self.counters.add(Counter::DropTooLarge);
+            return;
+        }
+        self.mark_dirty(slot);
+        self.counters.add(Counter::Delivered);
+    }
+
+    fn queue_full(&mut self, now: Time, index: u32, serial: u64, dropped: &Delivery) {
+        self.counters.add(Counter::DropQueueFull);
+        self.trace_outcome(now, dropped.message.id, index, Outcome::QueueFull);
+        self.release(serial, dropped);
+    }
+
+    /// A session needs a delivery no more.
+    fn release(&mut self, serial: u64, delivery: &Delivery) {
+        self.flow.closed(delivery.message.id);
+        match &delivery.keeper {
+            Keeper::Nobody => {}
+            Keeper::Session => {
+                let (qos, retain) = (delivery.qos, delivery.retain);
+                let kept = Destination::Session { session: serial, qos, retain };
+                self.done(delivery.message.id, &kept);
+            }
+            Keeper::Hold(..) => self.hold_done(delivery),
+        }
+    }
+
+    /// Sends from the queue what the window and the buffer have room for.
+    pub(crate) fn pump(&mut self, now: Time, index: u32) {
+        let high_water = self.config.limits.output_high_water;
+        let mut expired = Vec::new();
+        self.send_deferred(now, index);
+        loop {
+            let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut)
+            else {
+                return;
+            };
+            if session.queue.is_empty() || session.machine.window() == 0 {
+                break;
+            }
+            let Some(slot) = session.connection else { break };
+            let Some(connection) = self.connections[slot.index()].as_mut() else { break };
+            if connection.closing || connection.out.len() > high_water {
+                break;
+            }
+            let Some(delivery) = session.queue.pop(now, &mut expired) else { break };
+            let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
+                break;
+            };
+            let start = connection.out.len();
+            encode_again(
+                now,
+                &mut connection.out,
+                connection.mqtt.version(),
+                &delivery,
+                packet_id,
+                false,
+            );
+            if !connection.mqtt.may_send(connection.out.len() - start) {
+                connection.out.truncate(start);
+                let _withdrawn = session.machine.on_puback(packet_id);
+                let serial = session.serial;
+                self.counters.add(Counter::DropTooLarge);
+                self.trace_outcome(now, delivery.message.id, index, Outcome::TooLarge);
+                self.release(serial, &delivery);
+                continue;
+            }
+            self.counters.add(Counter::Delivered);
+            self.mark_dirty(slot);
+            self.trace_outcome(now, delivery.message.id, index, Outcome::Sent);
+        }
+        self.drop_expired(now, index, &expired);
+    }
+
+    /// Sends what was in flight on the last connection and did not fit the window of this one.
+    fn send_deferred(&mut self, now: Time, index: u32) {
+        let Some(session) = self.sessions[index as usize].as_mut() else { return };
+        let Some(slot) = session.connection else { return };
+        let Some(connection) = self.connections[slot.index()].as_mut() else { return };
+        let version = connection.mqtt.version();
+        let mut sent = false;
+        while let Some(redelivery) = session.machine.next_deferred() {
+            sent = true;
+            send_again(now, &mut connection.out, version, redelivery);
+        }
+        if sent {
+            self.mark_dirty(slot);
+        }
+    }
+
+    fn drop_expired(&mut self, now: Time, index: u32, expired: &[Delivery]) {
+        let Some(serial) = self.session_mut(index).map(|session| session.serial) else { return };
+        for delivery in expired {
+            self.counters.add(Counter::DropExpired);
+            self.flow.hop(delivery.message.id, || Hop {
+                at: now,
+                kind: HopKind::Delivery,
+                subject: String::new(),
+                verdict: "dropped",
+                detail: "its time was over before it could be delivered".to_owned(),
+                bad: true,
+            });
+            self.release(serial, delivery);
+        }
+    }
+
+    /// Sends again what was in flight when the last connection ended, in order, then the queue.
+    pub(crate) fn resume(&mut self, now: Time, index: u32) {
+        let Some(session) = self.sessions[index as usize].as_mut() else { return };
+        let Some(slot) = session.connection else { return };
+        let Some(connection) = self.connections[slot.index()].as_mut() else { return };
+        let version = connection.mqtt.version();
+        for redelivery in session.machine.resume() {
+            send_again(now, &mut connection.out, version, redelivery);
+            self.counters.add(Counter::Delivered);
+        }
+        self.mark_dirty(slot);
+        self.pump(now, index);
+    }
+
+    /// A client acknowledged a QoS 1 delivery.
+    pub(crate) fn on_puback(&mut self, now: Time, slot: Slot, ack: &MqttAck<'_>) {
+        let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
+        let Some(session) = self.session_mut(index) else { return };
+        let serial = session.serial;
+        // A packet id that is not in flight is no error: the client may answer a duplicate.
+        let Ok(delivery) = session.machine.on_puback(ack.packet_id) else { return };
+        self.counters.add(Counter::Acknowledged);
+        let refused = ack.reason.is_failure().then_some(ack.reason);
+        self.trace_acknowledged(now, index, &delivery.message, refused);
+        self.release(serial, &delivery);
+        self.pump(now, index);
+    }
+
+    fn trace_acknowledged(
+        &mut self,
+        now: Time,
+        index: u32,
+        message: &Arc<Message>,
+        refused: Option<ReasonCode>,
+    ) {
+        if !self.flow.is_traced(message.id) {
+            return;
+        }
+        let subject = self.name_of(index);
+        let after = millis(now - message.received);
+        self.flow.hop(message.id, || Hop {
+            at: now,
+            kind: HopKind::Delivery,
+            subject,
+            verdict: if refused.is_some() { "refused" } else { "acknowledged" },
+            detail: match refused {
+                Some(reason) => format!("the client answered {reason:?} after {after}"),
+                None => format!("after {after}"),
+            },
+            bad: refused.is_some(),
+        });
+    }
+
+    fn name_of(&self, index: u32) -> String {
+        let session = self.sessions.get(index as usize).and_then(Option::as_ref);
+        session.map_or_else(String::new, |session| match session.owner.device() {
+            Some(device) => device.to_string(),
+            None => format!("anonymous {}", session.client_id),
+        })
+    }
+
+    pub(crate) fn trace_outcome(
+        &mut self,
+        now: Time,
+        message: tomte_base::MessageId,
+        index: u32,
+        outcome: Outcome,
+    ) {
+        if !self.flow.is_traced(message) {
+            return;
+        }
+        let queued = self.sessions[index as usize].as_ref().map_or(0, |s: &Session| s.queue.len());
+        let (verdict, detail, bad) = match outcome {
+            Outcome::Sent => ("sent", String::new(), false),
+            Outcome::Queued => ("queued", format!("{queued} in the queue of its session"), false),
+            Outcome::Offline => ("dropped", "QoS 0, and the client is away".to_owned(), true),
+            Outcome::SlowReader => {
+                ("dropped", "QoS 0, and the client reads too slowly".to_owned(), true)
+            }
+            Outcome::TooLarge => {
+                ("dropped", "larger than the client's maximum packet size".to_owned(), true)
+            }
+            Outcome::QueueFull => {
+                ("dropped", format!("the queue of its session is full ({queued})"), true)
+            }
+        };
+        let subject = self.name_of(index);
+        self.flow.hop(message, || Hop {
+            at: now,
+            kind: HopKind::Delivery,
+            subject,
+            verdict,
+            detail,
+            bad,
+        });
+    }
+
+    /// Gives an acknowledgement that the journal has released.
+    pub(crate) fn send_puback(&mut self, ack: Ack, reason: ReasonCode) {
+        let Some(connection) = self.connection_mut(ack.slot) else { return };
+        if connection.serial != ack.serial || connection.closing {
+            return;
+        }
+        let version = connection.mqtt.version();
+        let reason = match (reason, version) {
+            (ReasonCode::Success, Version::V5) if !ack.matched => ReasonCode::NoMatchingSubscribers,
+            _ => reason,
+        };
+        let puback = MqttAck::with_reason(ack.packet_id, reason);
+        codec::encode_puback(&mut connection.out, version, &puback);
+        connection.mqtt.on_publish_done();
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(ack.slot);
+        }
+    }
+
+    /// Refuses an acknowledgement: version 5 has a reason for it, 3.1.1 only the end of the
+    /// connection (MQTT 3.1.1 has no negative PUBACK).
+    pub(crate) fn refuse_puback(&mut self, ack: Ack, reason: ReasonCode) {
+        let Some(connection) = self.connection(ack.slot).filter(|c| c.serial == ack.serial) else {
+            return;
+        };
+        match connection.mqtt.version() {
+            Version::V5 => self.send_puback(ack, reason),
+            Version::V311 => self.close(ack.slot, crate::CloseReason::NotStored),
+        }
+    }
+}
+
+fn send_again(
+    now: Time,
+    out: &mut Vec<u8>,
+    version: Version,
+    redelivery: Redelivery<'_, Delivery>,
+) {
+    match redelivery {
+        Redelivery::Publish { id, message, .. } => {
+            encode_again(now, out, version, message, id, true)
+        }
+        Redelivery::Pubrel { id } => codec::encode_pubrel(out, version, &MqttAck::success(id)),
+    }
+}
+
+/// Encodes a delivery from what the session keeps.
+pub(crate) fn encode_again(
+    now: Time,
+    out: &mut Vec<u8>,
+    version: Version,
+    delivery: &Delivery,
+    packet_id: u16,
+    dup: bool,
+) {
+    let message = &delivery.message;
+    let head = PublishHead {
+        dup,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        topic: &message.topic,
+        packet_id,
+        topic_alias: None,
+        message_expiry_seconds: remaining_seconds(now, message.expires),
+        properties: message.properties.as_deref(),
+        subscription_identifiers: delivery.subscription_ids.as_deref().unwrap_or_default(),
+    };
+    codec::encode_publish(out, version, &head, &message.payload);
+}

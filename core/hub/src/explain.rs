@@ -1,0 +1,167 @@
+//! What would happen to a message that nobody sent: the same looks as `fan_out.rs`, without effect.
+
+use tomte_base::{Properties, Source, Time, TopicName};
+use tomte_route::{Destination as RouteTo, MessageView};
+
+use crate::Hub;
+use crate::fan_out::MatchSet;
+use crate::flow::{Hop, HopKind, Trace};
+
+impl Hub {
+    /// Tells hop by hop what would happen to a message of `source` on `topic`.
+    pub fn explain(
+        &mut self,
+        now: Time,
+        source: &Source,
+        topic: &TopicName,
+        payload: &[u8],
+        properties: Option<&Properties>,
+    ) -> Vec<Hop> {
+        let set = self.match_set(topic);
+        let view = MessageView::new(topic, payload, source, properties);
+        let mut hops = Vec::new();
+        let mut n_allowed = 0;
+        for &index in &set.routes {
+            let route = &self.config.table.routes()[index as usize];
+            if !route.from.iter().any(|pattern| pattern.matches(source)) {
+                let from: Vec<String> = route.from.iter().map(ToString::to_string).collect();
+                let detail = format!("takes messages from {}", from.join(", "));
+                hops.push(route_hop(now, &route.label, "not matched", detail, false));
+                continue;
+            }
+            n_allowed += 1;
+            let verdict = route.when.as_ref().map(|when| (when.text(), when.evaluate(&view)));
+            match verdict {
+                Some((text, Ok(false))) => {
+                    let detail = format!("when {text} is false");
+                    hops.push(route_hop(now, &route.label, "not matched", detail, false));
+                }
+                Some((text, Err(error))) => {
+                    let detail = format!("when {text}: {error}");
+                    hops.push(route_hop(now, &route.label, "not matched", detail, true));
+                }
+                None | Some((_, Ok(true))) => {
+                    let when =
+                        verdict.map(|(text, _)| format!("when {text}, ")).unwrap_or_default();
+                    let detail = format!("{when}to {}", route.to);
+                    hops.push(route_hop(now, &route.label, "matches", detail, false));
+                    hops.extend(self.would_reach(now, &set, index));
+                }
+            }
+        }
+        if n_allowed == 0 {
+            let detail = format!("no route from {source} takes {topic}");
+            hops.push(Hop {
+                at: now,
+                kind: HopKind::Admission,
+                subject: String::new(),
+                verdict: "would be dropped",
+                detail,
+                bad: true,
+            });
+        }
+        hops
+    }
+
+    fn would_reach(&self, now: Time, set: &MatchSet, route: u32) -> Vec<Hop> {
+        let route = &self.config.table.routes()[route as usize];
+        match &route.to {
+            RouteTo::Function(function) => {
+                let queued =
+                    self.scheduler.queued().filter(|call| call.function == function).count();
+                let detail = format!("{queued} calls wait before it");
+                vec![hop(
+                    now,
+                    HopKind::Function,
+                    function.as_str(),
+                    "would be called",
+                    detail,
+                    false,
+                )]
+            }
+            RouteTo::Device(device) => {
+                let receivers = self.receivers(now, set, Some(device));
+                if !receivers.is_empty() {
+                    return receivers;
+                }
+                let (verdict, detail) = match &route.on_unavailable {
+                    Some(rule) => (
+                        "would be held",
+                        format!("the device is away; held for {}", tomte_base::format_duration(rule.hold)),
+                    ),
+                    None => (
+                        "would be dropped",
+                        "the device has no session that subscribed to the topic, and the route has no on_unavailable"
+                            .to_owned(),
+                    ),
+                };
+                let bad = route.on_unavailable.is_none();
+                vec![hop(now, HopKind::Delivery, device.as_str(), verdict, detail, bad)]
+            }
+            RouteTo::Subscribers => {
+                let receivers = self.receivers(now, set, None);
+                if !receivers.is_empty() {
+                    return receivers;
+                }
+                let detail = "nobody has subscribed to the topic".to_owned();
+                vec![hop(now, HopKind::Delivery, "", "would be dropped", detail, true)]
+            }
+        }
+    }
+
+    fn receivers(
+        &self,
+        now: Time,
+        set: &MatchSet,
+        device: Option<&tomte_base::DeviceName>,
+    ) -> Vec<Hop> {
+        let sessions =
+            set.sessions.iter().filter_map(|m| self.sessions[m.session as usize].as_ref());
+        sessions
+            .filter(|session| device.is_none_or(|device| session.owner.device() == Some(device)))
+            .map(|session| {
+                let (verdict, detail) = if session.connection.is_some() {
+                    ("would be delivered", format!("client {:?} is connected", session.client_id))
+                } else {
+                    let detail = format!(
+                        "client {:?} is away; its queue holds {}; QoS 0 is not queued",
+                        session.client_id,
+                        session.queue.len()
+                    );
+                    ("would be queued", detail)
+                };
+                hop(now, HopKind::Delivery, &session.owner.to_string(), verdict, detail, false)
+            })
+            .collect()
+    }
+
+    /// The last message that `source` sent on `topic`, as far as it is remembered, and all that
+    /// followed from it.
+    #[must_use]
+    pub fn last_trace(&self, source: &Source, topic: &str) -> Vec<Trace> {
+        let last = self.flow.last(|trace| trace.source == *source && &*trace.topic == topic);
+        let Some(last) = last else { return Vec::new() };
+        self.flow.chain(last.message).into_iter().cloned().collect()
+    }
+
+    /// A message and all that followed from it, as far as it is remembered.
+    #[must_use]
+    pub fn trace(&self, message: tomte_base::MessageId) -> Vec<Trace> {
+        self.flow.chain(message).into_iter().cloned().collect()
+    }
+}
+
+fn route_hop(at: Time, label: &str, verdict: &'static str, detail: String, bad: bool) -> Hop {
+    hop(at, HopKind::Route, label, verdict, detail, bad)
+}
+
+fn hop(
+    at: Time,
+    kind: HopKind,
+    subject: &str,
+    verdict: &'static str,
+    detail: String,
+    bad: bool,
+) -> Hop {
+    Hop { at, kind, subject: subject.to_owned(), verdict, detail, bad }
+}

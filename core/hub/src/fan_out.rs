@@ -1,0 +1,521 @@
+//! Who gets a message: one look into the topic tree, the conditions of the routes it finds, then
+//! every receiver in turn.
+//!
+//! The message is copied only when somebody must keep it: a receiver with QoS 1, a function, a
+//! hold, the retained store, a trace. QoS 0 to connected clients goes from the read buffer of the
+//! publisher straight into the write buffers of the receivers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tomte_base::{DeviceName, Message, MessageId, Properties, QoS, Source, Time, TopicName};
+use tomte_route::{Destination as RouteTo, MessageView};
+
+use crate::Hub;
+use crate::counter::Counter;
+use crate::deliver::{Encoder, Outcome};
+use crate::flow::{FlowEvent, Hop, HopKind};
+use crate::hub::Stored;
+use crate::record::{self, Destination};
+use crate::session::{Delivery, Keeper, Subscription};
+
+/// What stands in the topic tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Key {
+    /// An entry of the route table, by index.
+    Route(u32),
+    /// A subscription of a session, by index.
+    Session(u32),
+}
+
+impl Key {
+    pub(crate) fn route(index: usize) -> Self {
+        Self::Route(u32::try_from(index).expect("a manifest has fewer routes"))
+    }
+}
+
+/// What the tree holds for one topic.
+#[derive(Debug)]
+pub(crate) struct MatchSet {
+    pub(crate) topic: TopicName,
+    /// Routes in the order of the manifest.
+    pub(crate) routes: Vec<u32>,
+    pub(crate) sessions: Vec<MatchedSession>,
+}
+
+/// A session that subscribed to the topic, by one or more filters.
+#[derive(Clone, Debug)]
+pub(crate) struct MatchedSession {
+    pub(crate) session: u32,
+    pub(crate) options: Subscription,
+    pub(crate) ids: Option<Arc<[u32]>>,
+}
+
+/// The receivers that the routes chose for the message at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// Everybody who subscribed.
+    subscribers: bool,
+    /// Routes to one device.
+    devices: Vec<u32>,
+    /// Routes to a function.
+    functions: Vec<u32>,
+}
+
+impl Chosen {
+    fn clear(&mut self) {
+        self.subscribers = false;
+        self.devices.clear();
+        self.functions.clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.subscribers && self.devices.is_empty() && self.functions.is_empty()
+    }
+}
+
+/// A message as it arrives, nothing copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) payload: &'a [u8],
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) source: &'a Source,
+    pub(crate) properties: Option<&'a Properties>,
+    pub(crate) from_session: Option<u32>,
+    pub(crate) expires: Time,
+    pub(crate) hops: u8,
+    pub(crate) cause: Option<MessageId>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Routed {
+    /// Its number.
+    pub(crate) message: MessageId,
+    /// A route from this source takes this topic, whatever its condition.
+    pub(crate) allowed: bool,
+    /// Somebody got it, or will.
+    pub(crate) matched: bool,
+}
+
+/// Copies the message once, when the first receiver needs it.
+pub(crate) struct Lazy<'a> {
+    incoming: &'a Incoming<'a>,
+    topic: &'a TopicName,
+    id: MessageId,
+    now: Time,
+    message: Option<Arc<Message>>,
+}
+
+impl Lazy<'_> {
+    pub(crate) fn get(&mut self) -> &Arc<Message> {
+        self.message.get_or_insert_with(|| {
+            let incoming = self.incoming;
+            Arc::new(Message {
+                id: self.id,
+                topic: self.topic.clone(),
+                payload: Bytes::copy_from_slice(incoming.payload),
+                qos: incoming.qos,
+                retain: incoming.retain,
+                source: incoming.source.clone(),
+                received: self.now,
+                expires: incoming.expires,
+                properties: incoming.properties.cloned().map(Box::new),
+                hops: incoming.hops,
+                cause: incoming.cause,
+            })
+        })
+    }
+}
+
+impl Hub {
+    /// Returns what the tree holds for `topic`, from the cache where nothing changed.
+    pub(crate) fn match_set(&mut self, topic: &str) -> Arc<MatchSet> {
+        let generation = self.tree.generation();
+        if let Some(set) = self.matches.get(topic, generation) {
+            return Arc::clone(set);
+        }
+        let set = Arc::new(self.look_up(topic));
+        self.matches.insert(set.topic.clone(), generation, Arc::clone(&set));
+        set
+    }
+
+    fn look_up(&self, topic: &str) -> MatchSet {
+        let (mut routes, mut sessions) = (Vec::new(), Vec::<(u32, Subscription)>::new());
+        self.tree.matches(topic, |key, options| match key {
+            Key::Route(route) => routes.push(route),
+            Key::Session(session) => sessions.push((session, *options)),
+        });
+        routes.sort_unstable();
+        sessions.sort_unstable_by_key(|(session, _)| *session);
+        let sessions =
+            sessions.chunk_by(|(a, _), (b, _)| a == b).map(merge_subscriptions).collect();
+        let topic = TopicName::new(topic).expect("publishers' topics were checked");
+        MatchSet { topic, routes, sessions }
+    }
+
+    /// Sends a message where the routes say. Its receivers, the journal and the trace have it when
+    /// this returns; acknowledgements are the caller's matter.
+    pub(crate) fn fan_out(&mut self, now: Time, incoming: &Incoming<'_>) -> Routed {
+        let set = self.match_set(incoming.topic);
+        let id = self.next_message;
+        self.next_message = id.next();
+        let mut lazy = Lazy { incoming, topic: &set.topic, id, now, message: None };
+        let traced = self.flow.admit(now);
+        if traced {
+            let message = Arc::clone(lazy.get());
+            self.flow.begin(&message);
+        }
+        let allowed = self.choose(now, incoming, &set, id);
+        if self.chosen.is_empty() {
+            self.count_unrouted(now, incoming, id, allowed);
+            return Routed { message: id, allowed, matched: false };
+        }
+        let mut durable = Vec::new();
+        let n_sent = self.to_sessions(now, incoming, &set, &mut lazy, &mut durable);
+        let n_held = self.to_holds(now, &set, &mut lazy, &mut durable);
+        let n_called = self.to_functions(now, &mut lazy, &mut durable);
+        if incoming.retain && (self.chosen.subscribers || !self.chosen.devices.is_empty()) {
+            self.retain(now, &mut lazy);
+        }
+        if !durable.is_empty() {
+            self.store(lazy.get(), durable);
+        }
+        let matched = n_sent + n_held + n_called > 0;
+        if !matched && !incoming.retain {
+            self.counters.add(Counter::DropNoSubscriber);
+            self.flow.hop(id, || no_subscriber(now));
+        }
+        Routed { message: id, allowed, matched }
+    }
+
+    /// Evaluates the routes that the tree found. Returns whether one of them takes messages from
+    /// this source at all.
+    fn choose(
+        &mut self,
+        now: Time,
+        incoming: &Incoming<'_>,
+        set: &MatchSet,
+        id: MessageId,
+    ) -> bool {
+        self.chosen.clear();
+        let mut allowed = false;
+        let view = MessageView::new(
+            incoming.topic,
+            incoming.payload,
+            incoming.source,
+            incoming.properties,
+        );
+        for &index in &set.routes {
+            let route = &self.config.table.routes()[index as usize];
+            if !route.from.iter().any(|pattern| pattern.matches(incoming.source)) {
+                continue;
+            }
+            allowed = true;
+            if let Some(condition) = &route.when {
+                match condition.evaluate(&view) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.flow
+                            .hop(id, || not_matched(now, &route.label, condition.text(), None));
+                        continue;
+                    }
+                    Err(error) => {
+                        self.counters.add(Counter::ConditionErrors);
+                        let error = error.to_string();
+                        self.flow.hop(id, || {
+                            not_matched(now, &route.label, condition.text(), Some(error))
+                        });
+                        continue;
+                    }
+                }
+            }
+            self.route_matches[index as usize] += 1;
+            self.flow.hop(id, || matched(now, route));
+            match &route.to {
+                RouteTo::Subscribers => self.chosen.subscribers = true,
+                RouteTo::Device(_) => self.chosen.devices.push(index),
+                RouteTo::Function(_) => self.chosen.functions.push(index),
+            }
+        }
+        allowed
+    }
+
+    fn count_unrouted(&mut self, now: Time, incoming: &Incoming<'_>, id: MessageId, allowed: bool) {
+        let counter = if allowed { Counter::DropNoMatch } else { Counter::DropNoRoute };
+        self.counters.add(counter);
+        self.flow.hop(id, || no_route(now, incoming, allowed));
+        if !self.flow.is_traced(id) {
+            self.flow.tell(now, || {
+                FlowEvent::Dropped(
+                    incoming.source.clone(),
+                    incoming.topic.to_owned(),
+                    counter.name(),
+                )
+            });
+        }
+    }
+
+    /// Tells whether the routes chose this owner.
+    fn is_chosen(&self, device: Option<&DeviceName>) -> bool {
+        self.chosen.subscribers
+            || device.is_some_and(|device| {
+                let routes = self.config.table.routes();
+                let to_it = |index: &u32| matches!(&routes[*index as usize].to, RouteTo::Device(d) if d == device);
+                self.chosen.devices.iter().any(to_it)
+            })
+    }
+
+    fn to_sessions(
+        &mut self,
+        now: Time,
+        incoming: &Incoming<'_>,
+        set: &MatchSet,
+        lazy: &mut Lazy<'_>,
+        durable: &mut Vec<Destination>,
+    ) -> usize {
+        let mut encoder = Encoder::new(now, incoming, set.sessions.len());
+        let mut n_sent = 0;
+        for matched in &set.sessions {
+            let Some(session) = self.sessions[matched.session as usize].as_ref() else { continue };
+            if !self.chosen.subscribers && !self.is_chosen(session.owner.device()) {
+                continue;
+            }
+            if matched.options.no_local && incoming.from_session == Some(matched.session) {
+                continue;
+            }
+            let qos = incoming.qos.min(matched.options.qos);
+            let retain = incoming.retain && matched.options.retain_as_published;
+            if qos == QoS::AtMostOnce {
+                let outcome = self.send_at_most_once(matched, retain, &mut encoder);
+                self.trace_outcome(now, lazy.id, matched.session, outcome);
+                n_sent += usize::from(outcome == Outcome::Sent);
+                continue;
+            }
+            let persistent = session.is_persistent();
+            let serial = session.serial;
+            if persistent {
+                durable.push(Destination::Session { session: serial, qos, retain });
+            }
+            let delivery = Delivery {
+                message: Arc::clone(lazy.get()),
+                qos,
+                retain,
+                keeper: if persistent { Keeper::Session } else { Keeper::Nobody },
+                subscription_ids: matched.ids.clone(),
+            };
+            self.flow.opened(lazy.id);
+            let outcome = self.send_acknowledged(now, matched.session, delivery, &mut encoder);
+            self.trace_outcome(now, lazy.id, matched.session, outcome);
+            if matches!(outcome, Outcome::Sent | Outcome::Queued) {
+                n_sent += 1;
+            } else {
+                self.flow.closed(lazy.id);
+                durable.retain(|kept| !matches!(kept, Destination::Session { session, .. } if *session == serial));
+            }
+        }
+        n_sent
+    }
+
+    /// Holds the message for chosen devices that no session stands for.
+    fn to_holds(
+        &mut self,
+        now: Time,
+        set: &MatchSet,
+        lazy: &mut Lazy<'_>,
+        durable: &mut Vec<Destination>,
+    ) -> usize {
+        let mut n_held = 0;
+        for index in self.chosen.devices.clone() {
+            let route = &self.config.table.routes()[index as usize];
+            let RouteTo::Device(device) = &route.to else { continue };
+            if self.is_reachable(device, set, lazy.incoming.qos) {
+                continue;
+            }
+            let Some(rule) = route.on_unavailable.clone() else {
+                let device = device.clone();
+                self.flow.hop(lazy.id, || unavailable(now, &device));
+                continue;
+            };
+            let (device, until) = (device.clone(), now + rule.hold);
+            let message = Arc::clone(lazy.get());
+            let is_durable = message.qos > QoS::AtMostOnce;
+            let delivery = Delivery {
+                qos: message.qos,
+                retain: false,
+                keeper: if is_durable {
+                    Keeper::Hold(device.clone(), until)
+                } else {
+                    Keeper::Nobody
+                },
+                message,
+                subscription_ids: None,
+            };
+            if is_durable {
+                durable.push(Destination::Hold { device: device.clone(), until });
+            }
+            self.flow.hop(lazy.id, || held(now, &device, &rule));
+            for dropped in self.holds.put(&device, delivery, until, &rule) {
+                self.counters.add(Counter::DropHoldFull);
+                self.flow.hop(dropped.message.id, || hold_full(now, &device, rule.max));
+                if dropped.message.id == lazy.id {
+                    durable.retain(
+                        |d| !matches!(d, Destination::Hold { device: d, .. } if *d == device),
+                    );
+                } else {
+                    self.hold_done(&dropped);
+                }
+            }
+            self.arm_sweep();
+            n_held += 1;
+        }
+        n_held
+    }
+
+    /// Tells whether a session of `device` took the message, or could have.
+    fn is_reachable(&self, device: &DeviceName, set: &MatchSet, qos: QoS) -> bool {
+        set.sessions.iter().any(|matched| {
+            self.sessions[matched.session as usize].as_ref().is_some_and(|session| {
+                let acknowledged = qos.min(matched.options.qos) > QoS::AtMostOnce;
+                session.owner.device() == Some(device)
+                    && (session.connection.is_some() || (session.is_persistent() && acknowledged))
+            })
+        })
+    }
+
+    fn to_functions(
+        &mut self,
+        now: Time,
+        lazy: &mut Lazy<'_>,
+        durable: &mut Vec<Destination>,
+    ) -> usize {
+        let mut n_called = 0;
+        for index in self.chosen.functions.clone() {
+            let route = &self.config.table.routes()[index as usize];
+            let RouteTo::Function(function) = &route.to else { continue };
+            let (function, label) = (function.clone(), route.label.clone());
+            let message = Arc::clone(lazy.get());
+            if let Some(destination) = self.call_for_message(now, function, &label, message) {
+                if lazy.incoming.qos > QoS::AtMostOnce {
+                    durable.push(destination);
+                }
+                n_called += 1;
+            }
+        }
+        n_called
+    }
+
+    /// Writes the message and its destinations to the journal.
+    fn store(&mut self, message: &Arc<Message>, destinations: Vec<Destination>) {
+        let kept = self.ledger.keep(|out| record::encode_accepted(out, message, &destinations));
+        let stored = Stored { message: Arc::clone(message), kept, destinations };
+        self.stored.insert(message.id, stored);
+    }
+
+    /// One destination of a stored message needs it no more.
+    pub(crate) fn done(&mut self, message: MessageId, destination: &Destination) {
+        let Some(stored) = self.stored.get_mut(&message) else { return };
+        stored.destinations.retain(|kept| !kept.same_receiver(destination));
+        if stored.destinations.is_empty() {
+            self.ledger.forget(stored.kept);
+            self.stored.remove(&message);
+        }
+        let record = crate::Record::Done { message, destination: destination.clone() };
+        self.ledger.note(|out| record.encode(out));
+    }
+}
+
+/// One copy for a session with several matching filters: the highest quality of service and all
+/// identifiers (MQTT 5, 3.3.4).
+fn merge_subscriptions(group: &[(u32, Subscription)]) -> MatchedSession {
+    let (session, mut options) = group[0];
+    for (_, other) in &group[1..] {
+        options.qos = options.qos.max(other.qos);
+        options.no_local &= other.no_local;
+        options.retain_as_published |= other.retain_as_published;
+    }
+    let ids: Arc<[u32]> = group.iter().filter_map(|(_, o)| o.id).map(|id| id.get()).collect();
+    MatchedSession { session, options, ids: Some(ids).filter(|ids| !ids.is_empty()) }
+}
+
+fn matched(at: Time, route: &tomte_route::Route) -> Hop {
+    let when =
+        route.when.as_ref().map(|when| format!("when {}, ", when.text())).unwrap_or_default();
+    let detail = format!("{when}to {}", route.to);
+    Hop {
+        at,
+        kind: HopKind::Route,
+        subject: route.label.clone(),
+        verdict: "matched",
+        detail,
+        bad: false,
+    }
+}
+
+fn not_matched(at: Time, label: &str, condition: &str, error: Option<String>) -> Hop {
+    let bad = error.is_some();
+    let detail = match error {
+        Some(error) => format!("when {condition}: {error}"),
+        None => format!("when {condition} is false"),
+    };
+    let subject = label.to_owned();
+    Hop { at, kind: HopKind::Route, subject, verdict: "not matched", detail, bad }
+}
+
+fn no_route(at: Time, incoming: &Incoming<'_>, allowed: bool) -> Hop {
+    let (verdict, detail) = if allowed {
+        ("dropped", "no route's condition held".to_owned())
+    } else {
+        ("dropped", format!("no route from {} takes {}", incoming.source, incoming.topic))
+    };
+    Hop { at, kind: HopKind::Admission, subject: String::new(), verdict, detail, bad: true }
+}
+
+fn no_subscriber(at: Time) -> Hop {
+    Hop {
+        at,
+        kind: HopKind::Delivery,
+        subject: String::new(),
+        verdict: "dropped",
+        detail: "a route matched, but nobody had subscribed to the topic".to_owned(),
+        bad: true,
+    }
+}
+
+fn unavailable(at: Time, device: &DeviceName) -> Hop {
+    Hop {
+        at,
+        kind: HopKind::Delivery,
+        subject: device.to_string(),
+        verdict: "dropped",
+        detail: "the device has no session that subscribed to the topic, and the route has no on_unavailable"
+            .to_owned(),
+        bad: true,
+    }
+}
+
+fn held(at: Time, device: &DeviceName, rule: &tomte_route::Hold) -> Hop {
+    let detail = format!("the device is away; held for {}", tomte_base::format_duration(rule.hold));
+    Hop {
+        at,
+        kind: HopKind::Hold,
+        subject: device.to_string(),
+        verdict: "held",
+        detail,
+        bad: false,
+    }
+}
+
+pub(crate) fn hold_full(at: Time, device: &DeviceName, max: u32) -> Hop {
+    let detail = format!("the hold for the device was full ({max} messages)");
+    Hop {
+        at,
+        kind: HopKind::Hold,
+        subject: device.to_string(),
+        verdict: "dropped",
+        detail,
+        bad: true,
+    }
+}

@@ -1,0 +1,483 @@
+//! The machine itself: its parts, its inputs, its clock.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use tomte_base::{LogPosition, Message, MessageId, Time, TopicName};
+use tomte_broker::{MatchCache, Retained, RetainedLimits, TopicTree};
+use tomte_scheduler::{Resources, Scheduler, SchedulerLimits};
+
+use tomte_mqtt::codec::ReasonCode;
+
+use crate::calls::Calls;
+use crate::connection::{CloseReason, Connection, Peer, Slot};
+use crate::counter::{Counter, Counters};
+use crate::fan_out::{Chosen, Key, MatchSet};
+use crate::flow::{Flow, FlowEvent};
+use crate::hold::Holds;
+use crate::ledger::{Kept, Ledger};
+use crate::record::Record;
+use crate::session::{Owner, Session, Subscription};
+use crate::{Config, Destination, Effect};
+
+/// An acknowledgement that waits for the journal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ack {
+    pub(crate) slot: Slot,
+    pub(crate) serial: u64,
+    pub(crate) packet_id: u16,
+    pub(crate) matched: bool,
+}
+
+/// A message that the journal keeps, and who still needs it.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) message: Arc<Message>,
+    pub(crate) kept: Kept,
+    pub(crate) destinations: Vec<Destination>,
+}
+
+/// What the machine's own clock waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A connection's keep-alive or connect timeout.
+    Connection(Slot, u64),
+    /// The end of a session whose client is away.
+    Session(u64),
+    /// The end of what is held or retained.
+    Sweep,
+}
+
+/// The whole hub.
+///
+/// A turn of the host: hand over what came ([`Hub::on_bytes`] and the others), then take the
+/// records ([`Hub::drain_records`]) and commit them, say so ([`Hub::on_durable`] or
+/// [`Hub::on_journal_failed`]), then carry out the effects ([`Hub::take_effects`]) and write the
+/// outputs ([`Hub::take_dirty`], [`Hub::output`]).
+pub struct Hub {
+    pub(crate) config: Config,
+    pub(crate) tree: TopicTree<Key, Subscription>,
+    pub(crate) matches: MatchCache<Arc<MatchSet>>,
+    pub(crate) chosen: Chosen,
+    pub(crate) retained: Retained,
+    pub(crate) retained_kept: HashMap<TopicName, Kept>,
+    pub(crate) connections: Vec<Option<Connection>>,
+    pub(crate) n_connections: usize,
+    pub(crate) sessions: Vec<Option<Session>>,
+    pub(crate) free_sessions: Vec<u32>,
+    pub(crate) by_client: HashMap<(Owner, Arc<str>), u32>,
+    pub(crate) by_serial: HashMap<u64, u32>,
+    pub(crate) stored: HashMap<MessageId, Stored>,
+    pub(crate) holds: Holds,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) calls: Calls,
+    pub(crate) ledger: Ledger<Ack>,
+    pub(crate) flow: Flow,
+    pub(crate) counters: Counters,
+    pub(crate) route_matches: Vec<u64>,
+    pub(crate) timers: BinaryHeap<Reverse<(Time, Timer)>>,
+    pub(crate) dirty: Vec<Slot>,
+    pub(crate) gated: Vec<Slot>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) next_message: MessageId,
+    pub(crate) next_session: u64,
+    pub(crate) next_connection: u64,
+    /// Records were lost to a failed commit and must be written again when the journal works.
+    pub(crate) journal_behind: bool,
+}
+
+impl Hub {
+    /// Makes a hub without connections or memory.
+    ///
+    /// `seed` makes the numbers of calls: a host takes it from its source of randomness, the
+    /// simulator from its own.
+    #[must_use]
+    pub fn new(
+        now: Time,
+        config: Config,
+        scheduling: SchedulerLimits,
+        resources: Box<dyn Resources + Send>,
+        seed: u128,
+    ) -> Self {
+        let limits = &config.limits;
+        let mut hub = Self {
+            tree: TopicTree::new(),
+            matches: MatchCache::new(),
+            chosen: Chosen::default(),
+            retained: Retained::new(RetainedLimits {
+                max_messages: limits.max_retained,
+                max_bytes: limits.max_retained_bytes,
+            }),
+            retained_kept: HashMap::new(),
+            connections: Vec::new(),
+            n_connections: 0,
+            sessions: Vec::new(),
+            free_sessions: Vec::new(),
+            by_client: HashMap::new(),
+            by_serial: HashMap::new(),
+            stored: HashMap::new(),
+            holds: Holds::default(),
+            scheduler: Scheduler::new(scheduling, resources),
+            calls: Calls::new(seed),
+            ledger: Ledger::new(config.log_limits()),
+            flow: Flow::new(&config),
+            counters: Counters::default(),
+            route_matches: Vec::new(),
+            timers: BinaryHeap::new(),
+            dirty: Vec::new(),
+            gated: Vec::new(),
+            effects: Vec::new(),
+            next_message: MessageId(1),
+            next_session: 1,
+            next_connection: 1,
+            journal_behind: false,
+            config,
+        };
+        hub.install_routes();
+        hub.install_functions(now);
+        hub
+    }
+
+    /// Changes to another configuration. Each message is routed by exactly one of the two; running
+    /// calls go on.
+    pub fn deploy(&mut self, now: Time, config: Config) {
+        self.remove_routes();
+        self.config = config;
+        self.install_routes();
+        self.install_functions(now);
+    }
+
+    fn remove_routes(&mut self) {
+        for (index, route) in self.config.table.routes().iter().enumerate() {
+            self.tree.remove(&route.topic, Key::route(index));
+        }
+    }
+
+    fn install_routes(&mut self) {
+        for (index, route) in self.config.table.routes().iter().enumerate() {
+            self.tree.insert(&route.topic, Key::route(index), Subscription::ROUTE);
+        }
+        self.route_matches = vec![0; self.config.table.routes().len()];
+    }
+
+    fn install_functions(&mut self, now: Time) {
+        let functions = self.config.functions.values().map(|f| f.limits.clone()).collect();
+        let mut out = Vec::new();
+        self.scheduler.set_functions(now, functions, &mut out);
+        self.perform_scheduling(now, out);
+    }
+
+    /// A connection was accepted.
+    pub fn on_opened(&mut self, now: Time, slot: Slot, peer: Peer) {
+        let serial = self.next_connection;
+        self.next_connection += 1;
+        let mqtt = tomte_mqtt::connection::Connection::new(now, self.connection_limits());
+        self.timers.push(Reverse((mqtt.deadline(), Timer::Connection(slot, serial))));
+        let source = peer.owner.as_ref().map_or(tomte_base::Source::Anonymous, Owner::source);
+        let connection = Connection {
+            serial,
+            owner: peer.owner,
+            source,
+            mqtt,
+            session: None,
+            will: None,
+            out: Vec::new(),
+            dirty: false,
+            gate: LogPosition::default(),
+            closing: false,
+        };
+        if self.connections.len() <= slot.index() {
+            self.connections.resize_with(slot.index() + 1, || None);
+        }
+        self.connections[slot.index()] = Some(connection);
+        self.n_connections += 1;
+    }
+
+    /// The TLS handshake told who is there.
+    pub fn on_identified(&mut self, slot: Slot, owner: Owner) {
+        if let Some(connection) = self.connection_mut(slot) {
+            connection.source = owner.source();
+            connection.owner = Some(owner);
+        }
+    }
+
+    /// The socket is gone: by the client, by an error, or because an effect asked for it.
+    pub fn on_closed(&mut self, now: Time, slot: Slot, reason: &CloseReason) {
+        let Some(connection) = self.connections.get_mut(slot.index()).and_then(Option::take) else {
+            return;
+        };
+        self.n_connections -= 1;
+        let owner = connection.owner().clone();
+        if let Some(will) = connection.will.filter(|_| *reason != CloseReason::Shutdown) {
+            self.publish_will(now, &owner, &will);
+        }
+        if let Some(session) = connection.session {
+            self.flow.tell(now, || FlowEvent::Disconnected(owner, reason.to_string()));
+            self.leave_session(now, session);
+        }
+    }
+
+    /// Ends a connection: what waits is written, then the host closes the socket.
+    pub(crate) fn close(&mut self, slot: Slot, reason: CloseReason) {
+        let Some(connection) = self.connection_mut(slot) else { return };
+        if connection.closing {
+            return;
+        }
+        connection.closing = true;
+        let counter = match &reason {
+            CloseReason::Protocol(_) => Some(Counter::ProtocolErrors),
+            CloseReason::KeepAlive => Some(Counter::KeepAliveTimeouts),
+            CloseReason::ConnectTimeout => Some(Counter::ConnectTimeouts),
+            CloseReason::TakenOver => Some(Counter::TakeOvers),
+            CloseReason::SlowReader => Some(Counter::SlowReaders),
+            CloseReason::Refused(_) => Some(Counter::RefusedConnect),
+            _ => None,
+        };
+        if let Some(counter) = counter {
+            self.counters.add(counter);
+        }
+        self.effects.push(Effect::Close(slot, reason));
+    }
+
+    pub(crate) fn connection(&self, slot: Slot) -> Option<&Connection> {
+        self.connections.get(slot.index()).and_then(Option::as_ref)
+    }
+
+    pub(crate) fn connection_mut(&mut self, slot: Slot) -> Option<&mut Connection> {
+        self.connections.get_mut(slot.index()).and_then(Option::as_mut)
+    }
+
+    pub(crate) fn session_mut(&mut self, session: u32) -> Option<&mut Session> {
+        self.sessions.get_mut(session as usize).and_then(Option::as_mut)
+    }
+
+    /// Marks a connection as having something to write.
+    pub(crate) fn mark_dirty(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(slot.index()).and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    /// Hands each record of this turn to `write`, with its position. Returns how many there were.
+    pub fn drain_records(&mut self, write: impl FnMut(LogPosition, &[u8])) -> usize {
+        let n_records = self.ledger.drain(write);
+        self.counters.add_n(Counter::Records, n_records as u64);
+        n_records
+    }
+
+    /// Tells whether [`Hub::drain_records`] would find something.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        self.ledger.has_records()
+    }
+
+    /// The journal is safe up to `position`: what waited for it is acknowledged.
+    pub fn on_durable(&mut self, now: Time, position: LogPosition) {
+        while let Some(ack) = self.ledger.release(position) {
+            self.send_puback(ack, ReasonCode::Success);
+        }
+        let ledger_position = self.ledger.durable();
+        let mut still_gated = Vec::new();
+        for slot in std::mem::take(&mut self.gated) {
+            match self.connection(slot) {
+                Some(connection) if connection.gate > ledger_position => still_gated.push(slot),
+                Some(_) => self.mark_dirty(slot),
+                None => {}
+            }
+        }
+        self.gated = still_gated;
+        self.catch_up(now);
+        self.compact();
+    }
+
+    /// A commit failed: records up to now are not on disk. What waited for them is refused; it is
+    /// tried again with the next turn, from the state in memory.
+    pub fn on_journal_failed(&mut self, is_full: bool) {
+        self.counters.add(Counter::JournalFailures);
+        let reason = if is_full { ReasonCode::QuotaExceeded } else { ReasonCode::UnspecifiedError };
+        while let Some(ack) = self.ledger.fail_one() {
+            self.counters.add(Counter::RefusedNotStored);
+            self.refuse_puback(ack, reason);
+        }
+        for slot in self.gated_slots() {
+            if let Some(connection) = self.connection_mut(slot) {
+                connection.out.clear();
+                connection.gate = LogPosition::default();
+            }
+            self.close(slot, CloseReason::NotStored);
+        }
+        self.ledger.lost();
+        self.journal_behind = true;
+    }
+
+    fn gated_slots(&mut self) -> Vec<Slot> {
+        let durable = self.ledger.durable();
+        let mut slots = std::mem::take(&mut self.gated);
+        slots.extend(self.dirty.iter().copied());
+        slots.retain(|slot| self.connection(*slot).is_some_and(|c| c.gate > durable));
+        slots
+    }
+
+    /// The host began a new segment of the journal: later records go there.
+    pub fn on_rolled(&mut self) {
+        self.ledger.rolled();
+    }
+
+    fn compact(&mut self) {
+        if let Some(range) = self.ledger.to_copy() {
+            self.copy_forward(&range);
+        }
+        if let Some(before) = self.ledger.droppable() {
+            self.effects.push(Effect::DropJournal(before));
+        }
+    }
+
+    /// Takes what the host must do.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Moves the connections that have something to write to `slots`.
+    pub fn take_dirty(&mut self, slots: &mut Vec<Slot>) {
+        slots.clear();
+        slots.append(&mut self.dirty);
+        let durable = self.ledger.durable();
+        let (connections, gated) = (&mut self.connections, &mut self.gated);
+        slots.retain(|slot| {
+            let Some(connection) = connections.get_mut(slot.index()).and_then(Option::as_mut)
+            else {
+                return false;
+            };
+            connection.dirty = false;
+            let open = connection.gate <= durable;
+            if !open {
+                gated.push(*slot);
+            }
+            open
+        });
+    }
+
+    /// The bytes that wait for a connection. The host takes from the front what it could write and
+    /// leaves the rest.
+    pub fn output(&mut self, slot: Slot) -> Option<&mut Vec<u8>> {
+        self.connection_mut(slot).map(|connection| &mut connection.out)
+    }
+
+    /// The host wrote what waited, and there is room again: sends what had to wait for it.
+    pub fn on_writable(&mut self, now: Time, slot: Slot) {
+        if let Some(session) = self.connection(slot).and_then(|c| c.session) {
+            self.pump(now, session);
+        }
+    }
+
+    /// When [`Hub::on_deadline`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let own = self.timers.peek().map(|Reverse((time, _))| *time);
+        own.into_iter().chain(self.scheduler.next_deadline()).min()
+    }
+
+    /// Does what time has come for.
+    pub fn on_deadline(&mut self, now: Time) {
+        while let Some(Reverse((time, timer))) = self.timers.peek().copied() {
+            if time > now {
+                break;
+            }
+            self.timers.pop();
+            self.on_timer(now, timer);
+        }
+        let mut out = Vec::new();
+        self.scheduler.on_deadline(now, &mut out);
+        self.perform_scheduling(now, out);
+    }
+
+    fn on_timer(&mut self, now: Time, timer: Timer) {
+        match timer {
+            Timer::Connection(slot, serial) => self.check_connection(now, slot, serial),
+            Timer::Session(serial) => self.check_session(now, serial),
+            Timer::Sweep => self.sweep(now),
+        }
+    }
+
+    /// Asks again later when the deadline moved meanwhile, closes the connection when it did not.
+    fn check_connection(&mut self, now: Time, slot: Slot, serial: u64) {
+        let Some(connection) = self.connection(slot).filter(|c| c.serial == serial) else { return };
+        let deadline = connection.mqtt.deadline();
+        if deadline == Time::NEVER {
+            return;
+        }
+        if deadline > now {
+            self.timers.push(Reverse((deadline, Timer::Connection(slot, serial))));
+            return;
+        }
+        let reason = if connection.session.is_some() {
+            CloseReason::KeepAlive
+        } else {
+            CloseReason::ConnectTimeout
+        };
+        self.send_disconnect(slot, ReasonCode::KeepAliveTimeout);
+        self.close(slot, reason);
+    }
+
+    /// Watches a connection's deadline, after CONNECT set its keep-alive.
+    pub(crate) fn watch_connection(&mut self, slot: Slot) {
+        let Some(connection) = self.connection(slot) else { return };
+        let (deadline, serial) = (connection.mqtt.deadline(), connection.serial);
+        if deadline != Time::NEVER {
+            self.timers.push(Reverse((deadline, Timer::Connection(slot, serial))));
+        }
+    }
+
+    fn sweep(&mut self, now: Time) {
+        for (device, delivery) in self.holds.expire(now) {
+            self.hold_expired(now, &device, &delivery);
+        }
+        for message in self.retained.expire(now) {
+            self.forget_retained(&message.topic);
+            self.counters.add(Counter::DropExpired);
+        }
+        self.arm_sweep();
+    }
+
+    /// Sees to it that the next held or retained message is removed in time.
+    pub(crate) fn arm_sweep(&mut self) {
+        let next = self.holds.next_expiry().into_iter().chain(self.retained.next_expiry()).min();
+        if let Some(time) = next {
+            self.timers.push(Reverse((time, Timer::Sweep)));
+        }
+    }
+
+    /// Ends everything for a stop of the process: connections are closed, workers stopped.
+    pub fn shutdown(&mut self, now: Time) {
+        for index in 0..self.connections.len() {
+            let slot = Slot(u32::try_from(index).expect("connections are bounded"));
+            if self.connection(slot).is_some() {
+                self.send_disconnect(slot, ReasonCode::ServerShuttingDown);
+                self.close(slot, CloseReason::Shutdown);
+            }
+        }
+        let mut out = Vec::new();
+        self.scheduler.shutdown(now, &mut out);
+        self.perform_scheduling(now, out);
+        self.note_numbers();
+    }
+
+    /// Keeps the numbers given out so far, so that none comes twice.
+    pub(crate) fn note_numbers(&mut self) {
+        let numbers =
+            Record::Numbers { next_message: self.next_message, next_session: self.next_session };
+        self.ledger.note(|out| numbers.encode(out));
+    }
+
+    /// What was counted since the hub started.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}

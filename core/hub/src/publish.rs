@@ -1,0 +1,297 @@
+//! From bytes to packets, and a PUBLISH from a client or from the control interface.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tomte_base::{MessageId, Properties, QoS, Source, Time, TopicName};
+use tomte_broker::SetOutcome;
+use tomte_mqtt::codec::{self, Packet, Publish, ReasonCode, Version};
+
+use crate::counter::Counter;
+use crate::fan_out::{Incoming, Lazy};
+use crate::flow::{FlowEvent, Hop, HopKind};
+use crate::hub::Ack;
+use crate::record;
+use crate::{CloseReason, Hub, Slot};
+
+/// A message of the control interface, in the name of a device or function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Who is said to send it.
+    pub source: Source,
+    /// The topic.
+    pub topic: TopicName,
+    /// The payload.
+    pub payload: Bytes,
+    /// The quality of service.
+    pub qos: QoS,
+    /// Retain it.
+    pub retain: bool,
+    /// Properties for the receivers.
+    pub properties: Option<Box<Properties>>,
+}
+
+/// Why a publication was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No route from this source takes this topic.
+    #[error("no route from this source takes this topic")]
+    NoRoute,
+}
+
+impl Hub {
+    /// Takes bytes that a connection received. Returns how many were used; the rest is the
+    /// beginning of a packet and must be handed over again with what follows it.
+    pub fn on_bytes(&mut self, now: Time, slot: Slot, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        let Some(connection) = self.connection_mut(slot) else { return bytes.len() };
+        connection.mqtt.on_bytes(now);
+        loop {
+            let Some(connection) = self.connection(slot) else { return bytes.len() };
+            if connection.closing {
+                return bytes.len();
+            }
+            let version = connection.mqtt.version();
+            match codec::frame_len(&bytes[used..], connection.mqtt.max_packet_in()) {
+                Ok(Some(length)) if length <= bytes.len() - used => {
+                    let frame = &bytes[used..used + length];
+                    used += length;
+                    match codec::decode(frame, version) {
+                        Ok(packet) => self.on_packet(now, slot, packet),
+                        Err(error) => self.refuse_packet(slot, frame, &error),
+                    }
+                }
+                Ok(_) => return used,
+                Err(error) => {
+                    self.refuse_packet(slot, &bytes[used..], &error);
+                    return bytes.len();
+                }
+            }
+        }
+    }
+
+    fn refuse_packet(&mut self, slot: Slot, frame: &[u8], error: &codec::DecodeError) {
+        let Some(connection) = self.connection(slot) else { return };
+        if connection.session.is_none() {
+            let version = codec::connect_version(frame).unwrap_or(Version::V311);
+            self.refuse_connect(slot, version, error.reason(), error.to_string());
+            return;
+        }
+        self.send_disconnect(slot, error.reason());
+        self.close(slot, CloseReason::Protocol(error.to_string()));
+    }
+
+    fn on_packet(&mut self, now: Time, slot: Slot, packet: Packet<'_>) {
+        let has_session = self.connection(slot).is_some_and(|c| c.session.is_some());
+        match packet {
+            Packet::Connect(connect) if !has_session => self.on_connect(now, slot, &connect),
+            Packet::Connect(_) => {
+                self.breach(slot, ReasonCode::ProtocolError, "a second CONNECT (MQTT-3.1.0-2)")
+            }
+            _ if !has_session => {
+                self.close(
+                    slot,
+                    CloseReason::Protocol(
+                        "the first packet was no CONNECT (MQTT-3.1.0-1)".to_owned(),
+                    ),
+                );
+            }
+            Packet::Publish(publish) => self.on_publish(now, slot, &publish),
+            Packet::Puback(ack) => self.on_puback(now, slot, &ack),
+            Packet::Subscribe(subscribe) => self.on_subscribe(now, slot, &subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(now, slot, &unsubscribe),
+            Packet::Pingreq => self.on_pingreq(slot),
+            Packet::Disconnect(disconnect) => self.on_disconnect(now, slot, &disconnect),
+            Packet::Pubrel(ack) => self.on_pubrel(slot, &ack),
+            // Nothing was sent with QoS 2, so there is nothing to answer.
+            Packet::Pubrec(_) | Packet::Pubcomp(_) => {}
+            Packet::Auth(_) => {
+                self.breach(
+                    slot,
+                    ReasonCode::BadAuthenticationMethod,
+                    "AUTH without an authentication method",
+                );
+            }
+            other => {
+                let what = format!("a client does not send {:?}", other.packet_type());
+                self.breach(slot, ReasonCode::ProtocolError, &what);
+            }
+        }
+    }
+
+    /// Ends a connection for a breach of the protocol.
+    pub(crate) fn breach(&mut self, slot: Slot, reason: ReasonCode, what: &str) {
+        self.send_disconnect(slot, reason);
+        self.close(slot, CloseReason::Protocol(what.to_owned()));
+    }
+
+    fn on_pingreq(&mut self, slot: Slot) {
+        if let Some(connection) = self.connection_mut(slot) {
+            codec::encode_pingresp(&mut connection.out);
+        }
+        self.mark_dirty(slot);
+    }
+
+    /// No message of QoS 2 was accepted, so the identifier is not known (MQTT 5, 3.7.2.1).
+    fn on_pubrel(&mut self, slot: Slot, ack: &codec::Ack<'_>) {
+        if let Some(connection) = self.connection_mut(slot) {
+            let answer =
+                codec::Ack::with_reason(ack.packet_id, ReasonCode::PacketIdentifierNotFound);
+            let version = connection.mqtt.version();
+            codec::encode_pubcomp(&mut connection.out, version, &answer);
+        }
+        self.mark_dirty(slot);
+    }
+
+    fn on_publish(&mut self, now: Time, slot: Slot, publish: &Publish<'_>) {
+        if publish.qos == QoS::ExactlyOnce {
+            self.breach(
+                slot,
+                ReasonCode::QosNotSupported,
+                "QoS 2 is not available in this version",
+            );
+            return;
+        }
+        let Some(connection) = self.connections[slot.index()].as_mut() else { return };
+        let mqtt = &mut connection.mqtt;
+        let resolved =
+            mqtt.resolve_alias(publish).and_then(|t| mqtt.on_publish(publish.qos).map(|()| t));
+        let topic = match resolved {
+            Ok(topic) => topic,
+            Err(error) => {
+                self.breach(slot, error.reason(), &error.to_string());
+                return;
+            }
+        };
+        if let Err(error) = check_topic(&topic) {
+            self.breach(slot, ReasonCode::TopicNameInvalid, &error);
+            return;
+        }
+        let (serial, session) = (connection.serial, connection.session);
+        // The source is taken out and put back, so that it need not be copied for each message.
+        let source = std::mem::replace(&mut connection.source, Source::Anonymous);
+        let properties = publish.properties.to_owned_properties();
+        let expiry_s = publish.properties.message_expiry_seconds();
+        let incoming = Incoming {
+            topic: &topic,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            source: &source,
+            properties: properties.as_deref(),
+            from_session: session,
+            expires: expiry_s.map_or(Time::NEVER, |s| now + Duration::from_secs(u64::from(s))),
+            hops: 0,
+            cause: None,
+        };
+        self.counters.add(Counter::Received);
+        let routed = self.fan_out(now, &incoming);
+        if let Some(connection) = self.connections[slot.index()].as_mut() {
+            connection.source = source;
+        }
+        if publish.qos == QoS::AtLeastOnce {
+            let ack = Ack { slot, serial, packet_id: publish.packet_id, matched: routed.matched };
+            self.acknowledge(ack, routed.allowed);
+        }
+    }
+
+    /// Answers a QoS 1 message as soon as the journal has what it led to.
+    fn acknowledge(&mut self, ack: Ack, allowed: bool) {
+        if !allowed {
+            self.counters.add(Counter::RefusedPublish);
+            let is_v5 = self.connection(ack.slot).is_some_and(|c| c.mqtt.version() == Version::V5);
+            if is_v5 && !self.ledger.is_waiting() {
+                self.send_puback(ack, ReasonCode::NotAuthorized);
+                return;
+            }
+        }
+        if let Some(ack) = self.ledger.after_all(ack) {
+            self.send_puback(ack, ReasonCode::Success);
+        }
+    }
+
+    /// Publishes in the name of somebody else, as the control interface may.
+    ///
+    /// # Errors
+    /// Fails with [`Refused::NoRoute`] when no route from the source takes the topic. The message
+    /// has a number and a trace all the same.
+    pub fn publish(
+        &mut self,
+        now: Time,
+        publication: &Publication,
+    ) -> (MessageId, Result<(), Refused>) {
+        let incoming = Incoming {
+            topic: &publication.topic,
+            payload: &publication.payload,
+            qos: publication.qos,
+            retain: publication.retain,
+            source: &publication.source,
+            properties: publication.properties.as_deref(),
+            from_session: None,
+            expires: Time::NEVER,
+            hops: 0,
+            cause: None,
+        };
+        self.counters.add(Counter::Received);
+        let routed = self.fan_out(now, &incoming);
+        (routed.message, if routed.allowed { Ok(()) } else { Err(Refused::NoRoute) })
+    }
+
+    /// Keeps or clears the retained message of a topic (MQTT 5, 3.3.1.3).
+    pub(crate) fn retain(&mut self, now: Time, lazy: &mut Lazy<'_>) {
+        let message = Arc::clone(lazy.get());
+        if message.payload.is_empty() {
+            self.retained.clear(&message.topic);
+            self.forget_retained(&message.topic);
+            return;
+        }
+        if let SetOutcome::Refused(_) = self.retained.set(Arc::clone(&message)) {
+            self.counters.add(Counter::DropRetainedFull);
+            self.flow.hop(message.id, || Hop {
+                at: now,
+                kind: HopKind::Retain,
+                subject: String::new(),
+                verdict: "refused",
+                detail: "the store of retained messages is full".to_owned(),
+                bad: true,
+            });
+            return;
+        }
+        if let Some(old) = self.retained_kept.remove(&message.topic) {
+            self.ledger.forget(old);
+        }
+        let kept = self.ledger.keep(|out| record::encode_retained(out, &message));
+        self.retained_kept.insert(message.topic.clone(), kept);
+        if message.expires != Time::NEVER {
+            self.arm_sweep();
+        }
+    }
+
+    /// The journal need not keep the topic's retained message any more.
+    pub(crate) fn forget_retained(&mut self, topic: &TopicName) {
+        if let Some(kept) = self.retained_kept.remove(topic) {
+            self.ledger.forget(kept);
+            let cleared = record::Record::RetainedCleared { topic: topic.clone() };
+            self.ledger.note(|out| cleared.encode(out));
+        }
+    }
+
+    /// Tells the live view about a packet that was refused before it became a message.
+    pub(crate) fn tell_dropped(&mut self, now: Time, slot: Slot, topic: &str, counter: Counter) {
+        let Some(source) = self.connection(slot).map(|c| c.source.clone()) else { return };
+        self.flow.tell(now, || FlowEvent::Dropped(source, topic.to_owned(), counter.name()));
+    }
+}
+
+/// The codec has checked text and wildcards; here the hub's own limits.
+fn check_topic(topic: &str) -> Result<(), String> {
+    let levels = topic.bytes().filter(|byte| *byte == b'/').count() + 1;
+    if levels > tomte_base::MAX_TOPIC_LEVELS {
+        return Err(format!(
+            "the topic has {levels} levels, at most {} are allowed",
+            tomte_base::MAX_TOPIC_LEVELS
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! A session as the hub keeps it: whose it is, what it subscribed to, what waits for it.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use tomte_base::{DeviceName, Message, QoS, Source, Time, TopicFilter};
+use tomte_broker::Queue;
+
+use crate::Slot;
+use crate::ledger::Kept;
+
+/// Who a connection or session belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// A device that proved its identity.
+    Device(DeviceName),
+    /// A client that a listener let in without one.
+    Anonymous,
+}
+
+impl Owner {
+    /// Returns the device's name, none for an anonymous client.
+    #[must_use]
+    pub fn device(&self) -> Option<&DeviceName> {
+        match self {
+            Self::Device(name) => Some(name),
+            Self::Anonymous => None,
+        }
+    }
+
+    /// Returns what messages of this owner name as their source.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Device(name) => Source::Device(name.clone()),
+            Self::Anonymous => Source::Anonymous,
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(name) => write!(f, "device:{name}"),
+            Self::Anonymous => f.write_str("anonymous"),
+        }
+    }
+}
+
+/// The options of a subscription (MQTT 5, 3.8.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Highest quality of service of deliveries.
+    pub qos: QoS,
+    /// Not the client's own messages.
+    pub no_local: bool,
+    /// Keep the retain flag as it was published.
+    pub retain_as_published: bool,
+    /// 0: send retained messages; 1: only for a new subscription; 2: never.
+    pub retain_handling: u8,
+    /// The number that the client gave it.
+    pub id: Option<NonZeroU32>,
+}
+
+impl Subscription {
+    /// What stands in the tree for a route, which has no options.
+    pub(crate) const ROUTE: Self = Self {
+        qos: QoS::ExactlyOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: 2,
+        id: None,
+    };
+
+    /// Returns the options byte of a SUBSCRIBE packet.
+    #[must_use]
+    pub fn to_bits(self) -> u8 {
+        self.qos as u8
+            | u8::from(self.no_local) << 2
+            | u8::from(self.retain_as_published) << 3
+            | self.retain_handling << 4
+    }
+
+    /// Returns the options that a byte of a SUBSCRIBE packet means; `id` is 0 for none.
+    #[must_use]
+    pub fn from_bits(bits: u8, id: u32) -> Option<Self> {
+        let retain_handling = bits >> 4;
+        if retain_handling > 2 {
+            return None;
+        }
+        Some(Self {
+            qos: QoS::from_bits(bits & 3)?,
+            no_local: bits & 4 != 0,
+            retain_as_published: bits & 8 != 0,
+            retain_handling,
+            id: NonZeroU32::new(id),
+        })
+    }
+}
+
+/// For whom the journal keeps a delivery until it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// Nobody: it ends with the session.
+    Nobody,
+    /// The session that it is on its way to.
+    Session,
+    /// A device's hold, to which it goes back when the session ends first.
+    Hold(DeviceName, Time),
+}
+
+/// A message on its way to one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) message: Arc<Message>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) keeper: Keeper,
+    pub(crate) subscription_ids: Option<Arc<[u32]>>,
+}
+
+/// A session, connected or kept.
+pub(crate) struct Session {
+    /// Number in the journal, never used twice.
+    pub(crate) serial: u64,
+    pub(crate) owner: Owner,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) machine: tomte_mqtt::session::Session<Delivery>,
+    pub(crate) queue: Queue<Delivery>,
+    pub(crate) subscriptions: Vec<KeptSubscription>,
+    /// Seconds that it is kept after its client went; 0 ends it with the connection.
+    pub(crate) expiry_s: u32,
+    pub(crate) connection: Option<Slot>,
+    /// When it ends, while no client is connected.
+    pub(crate) ends: Time,
+    /// Its record in the journal, for sessions that outlive their connection.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// A subscription and its record in the journal.
+pub(crate) struct KeptSubscription {
+    pub(crate) filter: TopicFilter,
+    pub(crate) options: Subscription,
+    pub(crate) kept: Option<Kept>,
+}
+
+impl Session {
+    /// Tells whether it outlives its connection.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.expiry_s > 0
+    }
+
+    pub(crate) fn subscription(&self, filter: &str) -> Option<usize> {
+        self.subscriptions.iter().position(|kept| kept.filter.as_str() == filter)
+    }
+}

@@ -1,0 +1,207 @@
+//! SUBSCRIBE and UNSUBSCRIBE: what a session wants, and whether a route could ever feed it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use tomte_base::{QoS, SharedFilter, Source, Time, TopicFilter};
+use tomte_mqtt::codec::{
+    self, ReasonCode, Suback, Subscribe, Subscription as Asked, Unsuback, Unsubscribe,
+};
+use tomte_route::Destination as RouteTo;
+
+use crate::counter::Counter;
+use crate::fan_out::Key;
+use crate::record::Record;
+use crate::session::{Delivery, Keeper, KeptSubscription, Subscription};
+use crate::{Hub, Slot};
+
+/// What a subscription was granted, or why not.
+type Granted = Result<TopicFilter, (ReasonCode, String)>;
+
+impl Hub {
+    pub(crate) fn on_subscribe(&mut self, now: Time, slot: Slot, subscribe: &Subscribe<'_>) {
+        let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
+        let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
+        let mut why = None;
+        let mut fresh = Vec::new();
+        for asked in &subscribe.subscriptions {
+            match self.subscribe_one(slot, index, asked, subscribe.subscription_identifier) {
+                Ok((filter, is_new)) => {
+                    reasons.push(if asked.qos == QoS::AtMostOnce {
+                        ReasonCode::Success
+                    } else {
+                        ReasonCode::GrantedQos1
+                    });
+                    fresh.push((filter, is_new, asked.retain_handling as u8));
+                }
+                Err((reason, text)) => {
+                    self.counters.add(Counter::RefusedSubscribe);
+                    self.tell_dropped(now, slot, asked.filter, Counter::RefusedSubscribe);
+                    reasons.push(reason);
+                    why.get_or_insert(text);
+                }
+            }
+        }
+        let packet_id = subscribe.packet_id;
+        let suback =
+            Suback { packet_id, reason_string: why.as_deref(), reasons, ..Suback::default() };
+        let Some(connection) = self.connection_mut(slot) else { return };
+        let version = connection.mqtt.version();
+        codec::encode_suback(&mut connection.out, version, &suback);
+        self.mark_dirty(slot);
+        for (filter, is_new, retain_handling) in fresh {
+            if retain_handling == 0 || (retain_handling == 1 && is_new) {
+                self.send_retained(now, index, &filter);
+            }
+            self.send_held(now, index, &filter);
+        }
+        self.gate_if_persistent(slot, index);
+    }
+
+    fn subscribe_one(
+        &mut self,
+        slot: Slot,
+        index: u32,
+        asked: &Asked<'_>,
+        identifier: Option<u32>,
+    ) -> Result<(TopicFilter, bool), (ReasonCode, String)> {
+        let filter = self.check_subscription(slot, index, asked)?;
+        let options = Subscription {
+            qos: asked.qos.min(QoS::AtLeastOnce),
+            no_local: asked.no_local,
+            retain_as_published: asked.retain_as_published,
+            retain_handling: asked.retain_handling as u8,
+            id: identifier.and_then(NonZeroU32::new),
+        };
+        let session = self.sessions[index as usize].as_mut().expect("the connection has it");
+        let kept = session.is_persistent().then(|| {
+            let record =
+                Record::Subscribed { session: session.serial, filter: filter.clone(), options };
+            self.ledger.keep(|out| record.encode(out))
+        });
+        let subscription = KeptSubscription { filter: filter.clone(), options, kept };
+        let old = match session.subscription(&filter) {
+            Some(at) => Some(std::mem::replace(&mut session.subscriptions[at], subscription)),
+            None => {
+                session.subscriptions.push(subscription);
+                None
+            }
+        };
+        if let Some(kept) = old.as_ref().and_then(|old| old.kept) {
+            self.ledger.forget(kept);
+        }
+        self.tree.insert(&filter, Key::Session(index), options);
+        Ok((filter, old.is_none()))
+    }
+
+    fn check_subscription(&self, slot: Slot, index: u32, asked: &Asked<'_>) -> Granted {
+        let parsed = SharedFilter::parse(asked.filter)
+            .map_err(|error| (ReasonCode::TopicFilterInvalid, error.to_string()))?;
+        if parsed.group.is_some() {
+            let why = "shared subscriptions are not available in this version".to_owned();
+            return Err((ReasonCode::SharedSubscriptionsNotSupported, why));
+        }
+        let session = self.sessions[index as usize].as_ref().expect("the connection has it");
+        let limit = self.config.limits.max_subscriptions;
+        if session.subscriptions.len() >= limit as usize
+            && session.subscription(asked.filter).is_none()
+        {
+            return Err((
+                ReasonCode::QuotaExceeded,
+                format!("a session may have {limit} subscriptions"),
+            ));
+        }
+        let source = self.connection(slot).map_or(Source::Anonymous, |c| c.source.clone());
+        if !self.config.table.may_subscribe(&source, &parsed.filter) {
+            let why = format!("no route could ever feed {} to {source}", asked.filter);
+            return Err((ReasonCode::NotAuthorized, why));
+        }
+        Ok(parsed.filter)
+    }
+
+    pub(crate) fn on_unsubscribe(&mut self, _now: Time, slot: Slot, unsubscribe: &Unsubscribe<'_>) {
+        let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
+        let reasons =
+            unsubscribe.filters.iter().map(|filter| self.unsubscribe_one(index, filter)).collect();
+        let unsuback =
+            Unsuback { packet_id: unsubscribe.packet_id, reasons, ..Unsuback::default() };
+        let Some(connection) = self.connection_mut(slot) else { return };
+        let version = connection.mqtt.version();
+        codec::encode_unsuback(&mut connection.out, version, &unsuback);
+        self.mark_dirty(slot);
+        self.gate_if_persistent(slot, index);
+    }
+
+    fn unsubscribe_one(&mut self, index: u32, filter: &str) -> ReasonCode {
+        let Some(session) = self.sessions[index as usize].as_mut() else {
+            return ReasonCode::NoSubscriptionExisted;
+        };
+        let Some(at) = session.subscription(filter) else {
+            return ReasonCode::NoSubscriptionExisted;
+        };
+        let gone = session.subscriptions.remove(at);
+        let serial = session.serial;
+        self.tree.remove(&gone.filter, Key::Session(index));
+        if let Some(kept) = gone.kept {
+            self.ledger.forget(kept);
+            let record = Record::Unsubscribed { session: serial, filter: gone.filter };
+            self.ledger.note(|out| record.encode(out));
+        }
+        ReasonCode::Success
+    }
+
+    /// Sends the retained messages that match, where a route leads from their source to this
+    /// session.
+    fn send_retained(&mut self, now: Time, index: u32, filter: &TopicFilter) {
+        let Some(session) = self.sessions[index as usize].as_ref() else { return };
+        let Some(at) = session.subscription(filter) else { return };
+        let options = session.subscriptions[at].options;
+        let mut found = Vec::new();
+        self.retained.matching(filter, |message| found.push(Arc::clone(message)));
+        found.retain(|message| message.expires > now && self.may_receive(index, message));
+        for message in found {
+            let delivery = Delivery {
+                qos: message.qos.min(options.qos),
+                retain: true,
+                keeper: Keeper::Nobody,
+                subscription_ids: options.id.map(|id| Arc::from([id.get()])),
+                message,
+            };
+            self.send_now(now, index, delivery);
+        }
+    }
+
+    /// Tells whether some route leads from the message's source to this session.
+    fn may_receive(&self, index: u32, message: &tomte_base::Message) -> bool {
+        let Some(session) = self.sessions[index as usize].as_ref() else { return false };
+        self.config.table.routes().iter().any(|route| {
+            let to_it = match &route.to {
+                RouteTo::Subscribers => true,
+                RouteTo::Device(device) => session.owner.device() == Some(device),
+                RouteTo::Function(_) => false,
+            };
+            to_it
+                && route.topic.matches(&message.topic)
+                && route.from.iter().any(|pattern| pattern.matches(&message.source))
+        })
+    }
+
+    /// Sends what was held for the device while it was away.
+    fn send_held(&mut self, now: Time, index: u32, filter: &TopicFilter) {
+        let Some(session) = self.sessions[index as usize].as_ref() else { return };
+        let Some(device) = session.owner.device().cloned() else { return };
+        let Some(at) = session.subscription(filter) else { return };
+        let options = session.subscriptions[at].options;
+        let mut expired = Vec::new();
+        for held in self.holds.take(now, &device, filter, &mut expired) {
+            let qos = held.qos.min(options.qos);
+            if qos == QoS::AtMostOnce {
+                self.hold_done(&held);
+            }
+            self.send_now(now, index, Delivery { qos, ..held });
+        }
+        for delivery in &expired {
+            self.hold_expired(now, &device, delivery);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! A hub with clients that speak real MQTT bytes, a journal in memory, and a clock that is moved.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tomte_base::{
+    ByteSize, DeviceName, FunctionName, LogPosition, MilliCpu, QoS, Time, TopicFilter, TopicName,
+};
+use tomte_mqtt::codec::{self, Connect, Packet, PublishHead, Subscribe, Subscription, Version};
+use tomte_route::{Declared, Destination, RouteSpec, RouteTable, SourcePattern};
+use tomte_scheduler::{Free, FunctionLimits, Mode, Priority, ResourceManager, SchedulerLimits};
+
+use crate::{
+    CloseReason, Config, Effect, FunctionConfig, Hub, Limits, Owner, Peer, Recovery, Slot,
+};
+
+/// One route in short form: from, topic, condition, to.
+pub(super) struct R(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) Option<&'static str>,
+    pub(super) &'static str,
+);
+
+pub(super) fn config(routes: &[R], functions: &[(&str, Option<&str>)]) -> Config {
+    let specs: Vec<RouteSpec> = routes.iter().map(spec).collect();
+    config_of(specs, functions)
+}
+
+pub(super) fn spec(route: &R) -> RouteSpec {
+    RouteSpec {
+        name: None,
+        from: vec![SourcePattern::parse(route.0).unwrap()],
+        topic: TopicFilter::new(route.1).unwrap(),
+        when: route.2.map(str::to_owned),
+        to: Destination::parse(route.3).unwrap(),
+        on_unavailable: None,
+        allow_cycle: true,
+    }
+}
+
+pub(super) fn config_of(specs: Vec<RouteSpec>, functions: &[(&str, Option<&str>)]) -> Config {
+    let result_topic = |topic: &Option<&str>| topic.map(|topic| TopicName::new(topic).unwrap());
+    let declared = Declared {
+        devices: ["thermometer", "fan", "lamp"].map(|name| DeviceName::new(name).unwrap()).into(),
+        functions: functions
+            .iter()
+            .map(|(name, topic)| (FunctionName::new(name).unwrap(), result_topic(topic)))
+            .collect(),
+    };
+    let functions: BTreeMap<_, _> = functions
+        .iter()
+        .map(|(name, topic)| {
+            let name = FunctionName::new(name).unwrap();
+            let limits = function_limits(&name);
+            (name, FunctionConfig { limits, result_topic: result_topic(topic) })
+        })
+        .collect();
+    let limits = Limits { traces_per_second: 1_000_000, ..Limits::default() };
+    Config { table: RouteTable::compile(specs, &declared).unwrap(), functions, limits }
+}
+
+fn function_limits(name: &FunctionName) -> FunctionLimits {
+    FunctionLimits {
+        name: name.clone(),
+        memory: ByteSize::mib(64),
+        cpu: MilliCpu(0),
+        timeout: Duration::from_secs(3),
+        mode: Mode::OnDemand,
+        max_concurrency: 4,
+        max_workers: 4,
+        reserve: 0,
+        priority: Priority::Normal,
+        idle_timeout: Duration::from_secs(60),
+        max_queue: 1_000,
+        version: "1".to_owned(),
+    }
+}
+
+/// What a client received, in words.
+pub(super) type Words = Vec<String>;
+
+pub(super) struct Bed {
+    pub(super) hub: Hub,
+    pub(super) now: Time,
+    /// What the journal holds.
+    pub(super) log: Vec<(LogPosition, Vec<u8>)>,
+    /// The journal's next commits fail.
+    pub(super) disk_full: bool,
+    versions: Vec<Version>,
+    outputs: Vec<Vec<u8>>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) closed: Vec<(Slot, CloseReason)>,
+}
+
+fn hub(now: Time, config: Config) -> Hub {
+    let total = Free { memory: ByteSize::mib(1024), cpu: MilliCpu(2_000), workers: 16 };
+    Hub::new(now, config, SchedulerLimits::default(), Box::new(ResourceManager::new(total)), 7)
+}
+
+impl Bed {
+    pub(super) fn new(config: Config) -> Self {
+        let now = Time::from_millis(1_000_000);
+        Self {
+            hub: hub(now, config),
+            now,
+            log: Vec::new(),
+            disk_full: false,
+            versions: Vec::new(),
+            outputs: Vec::new(),
+            effects: Vec::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    /// The process dies and starts again with what the journal holds.
+    pub(super) fn crash(&mut self, config: Config) {
+        let mut recovery = Recovery::default();
+        for (position, record) in &self.log {
+            recovery.on_record(*position, record).unwrap();
+        }
+        let next = self.log.last().map_or(LogPosition(1), |(position, _)| position.next());
+        let first = self.log.first().map_or(next, |(position, _)| *position);
+        let bytes = self.log.iter().map(|(_, record)| record.len() as u64).sum();
+        self.hub = hub(self.now, config);
+        self.hub.recover(self.now, recovery, vec![(first, bytes)], next);
+        self.versions.clear();
+        self.outputs.clear();
+        self.effects.clear();
+        self.closed.clear();
+        self.turn();
+    }
+
+    /// Opens a connection; `owner` is a device's name, or empty for an anonymous client.
+    pub(super) fn open(&mut self, owner: &str, version: Version) -> Slot {
+        let slot = Slot(u32::try_from(self.versions.len()).unwrap());
+        let owner = match owner {
+            "" => Owner::Anonymous,
+            name => Owner::Device(DeviceName::new(name).unwrap()),
+        };
+        self.versions.push(version);
+        self.outputs.push(Vec::new());
+        self.hub.on_opened(self.now, slot, Peer { owner: Some(owner) });
+        slot
+    }
+
+    pub(super) fn connect(&mut self, owner: &str, client_id: &str, clean: bool) -> Slot {
+        let slot = self.open(owner, Version::V5);
+        let mut connect = Connect::new(Version::V5, client_id);
+        connect.clean_start = clean;
+        connect.properties.session_expiry_seconds = Some(if clean { 0 } else { 3_600 });
+        let mut bytes = Vec::new();
+        codec::encode_connect(&mut bytes, &connect);
+        self.send(slot, &bytes);
+        slot
+    }
+
+    pub(super) fn subscribe(&mut self, slot: Slot, filter: &str, qos: QoS) {
+        let subscriptions = vec![Subscription::new(filter, qos)];
+        let subscribe = Subscribe { packet_id: 1, subscriptions, ..Subscribe::default() };
+        let mut bytes = Vec::new();
+        codec::encode_subscribe(&mut bytes, self.versions[slot.0 as usize], &subscribe);
+        self.send(slot, &bytes);
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        slot: Slot,
+        topic: &str,
+        payload: &str,
+        qos: QoS,
+        packet_id: u16,
+    ) {
+        self.publish_with(
+            slot,
+            PublishHead { topic, qos, packet_id, ..PublishHead::default() },
+            payload,
+        );
+    }
+
+    pub(super) fn publish_with(&mut self, slot: Slot, head: PublishHead<'_>, payload: &str) {
+        let mut bytes = Vec::new();
+        codec::encode_publish(
+            &mut bytes,
+            self.versions[slot.0 as usize],
+            &head,
+            payload.as_bytes(),
+        );
+        self.send(slot, &bytes);
+    }
+
+    pub(super) fn puback(&mut self, slot: Slot, packet_id: u16) {
+        let mut bytes = Vec::new();
+        codec::encode_puback(&mut bytes, Version::V5, &codec::Ack::success(packet_id));
+        self.send(slot, &bytes);
+    }
+
+    pub(super) fn send(&mut self, slot: Slot, bytes: &[u8]) {
+        let used = self.hub.on_bytes(self.now, slot, bytes);
+        assert_eq!(used, bytes.len(), "the hub left bytes of whole packets");
+        self.turn();
+    }
+
+    pub(super) fn drop_connection(&mut self, slot: Slot) {
+        self.hub.on_closed(self.now, slot, &CloseReason::Lost);
+        self.turn();
+    }
+
+    pub(super) fn advance(&mut self, span: Duration) {
+        self.now += span;
+        self.hub.on_deadline(self.now);
+        self.turn();
+    }
+
+    /// One turn of a host: commit, effects, outputs.
+    pub(super) fn turn(&mut self) {
+        while self.hub.has_records() {
+            let mut batch = Vec::new();
+            self.hub.drain_records(|position, record| batch.push((position, record.to_vec())));
+            if self.disk_full {
+                self.hub.on_journal_failed(true);
+                break;
+            }
+            let last = batch.last().expect("there were records").0;
+            self.log.append(&mut batch);
+            self.hub.on_durable(self.now, last);
+        }
+        for effect in self.hub.take_effects() {
+            match effect {
+                Effect::Close(slot, reason) => {
+                    self.take_output(slot);
+                    self.closed.push((slot, reason.clone()));
+                    self.hub.on_closed(self.now, slot, &reason);
+                }
+                other => self.effects.push(other),
+            }
+        }
+        let mut dirty = Vec::new();
+        self.hub.take_dirty(&mut dirty);
+        for slot in dirty {
+            self.take_output(slot);
+        }
+    }
+
+    fn take_output(&mut self, slot: Slot) {
+        if let Some(output) = self.hub.output(slot) {
+            let bytes = std::mem::take(output);
+            self.outputs[slot.0 as usize].extend(bytes);
+        }
+    }
+
+    /// What the client received since the last look, in words.
+    pub(super) fn received(&mut self, slot: Slot) -> Words {
+        let bytes = std::mem::take(&mut self.outputs[slot.0 as usize]);
+        let version = self.versions[slot.0 as usize];
+        let (mut rest, mut words) = (&bytes[..], Vec::new());
+        while let Some(length) = codec::frame_len(rest, u32::MAX).unwrap() {
+            words.push(word(&codec::decode(&rest[..length], version).unwrap()));
+            rest = &rest[length..];
+        }
+        assert!(rest.is_empty(), "the hub sent half a packet");
+        words
+    }
+
+    /// The assignments that were made since the last look, as (worker, call, payload).
+    pub(super) fn assignments(&mut self) -> Vec<crate::Assignment> {
+        let taken = std::mem::take(&mut self.effects);
+        let (assigned, other) = taken.into_iter().partition(|e| matches!(e, Effect::Assign(_)));
+        self.effects = other;
+        let assigned: Vec<Effect> = assigned;
+        assigned
+            .into_iter()
+            .map(|effect| match effect {
+                Effect::Assign(assignment) => assignment,
+                other => unreachable!("partitioned above: {other:?}"),
+            })
+            .collect()
+    }
+
+    /// Starts every worker that was asked for and lets it ask for a call.
+    pub(super) fn start_workers(&mut self) {
+        let taken = std::mem::take(&mut self.effects);
+        for effect in taken {
+            match effect {
+                Effect::StartWorker { worker, .. } => self.hub.on_worker_ready(self.now, worker),
+                other => self.effects.push(other),
+            }
+        }
+        self.turn();
+    }
+}
+
+fn word(packet: &Packet<'_>) -> String {
+    match packet {
+        Packet::Connack(c) => format!("connack {:?} present={}", c.reason, c.session_present),
+        Packet::Publish(p) => {
+            let (dup, retain) =
+                (if p.dup { " dup" } else { "" }, if p.retain { " retain" } else { "" });
+            let payload = String::from_utf8_lossy(p.payload);
+            format!(
+                "publish {} {payload} qos={} id={}{dup}{retain}",
+                p.topic, p.qos as u8, p.packet_id
+            )
+        }
+        Packet::Puback(a) => format!("puback {} {:?}", a.packet_id, a.reason),
+        Packet::Suback(s) => format!("suback {:?}", s.reasons),
+        Packet::Unsuback(s) => format!("unsuback {:?}", s.reasons),
+        Packet::Disconnect(d) => format!("disconnect {:?}", d.reason),
+        other => format!("{:?}", other.packet_type()),
+    }
+}
