@@ -1,0 +1,265 @@
+//! Control groups, version 1 and 2: limits on memory, processor time and processes.
+//!
+//! Each controller is looked for by itself, because hosts mix versions. Folders are
+//! `tomte/<hub>.<launcher>/<worker>` below the mount of the hierarchy, where hub and launcher are
+//! process ids; folders whose launcher is gone are removed by the next one that starts. A user
+//! without the right to make such folders gets no control groups, which [`crate::survey`] tells.
+
+mod detect;
+mod leftovers;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+pub(crate) use detect::{Hierarchy, Version, hierarchies};
+
+use crate::spec::WorkerSpec;
+
+/// Length of the period over which processor time is counted, in microseconds.
+const CPU_PERIOD_US: u64 = 100_000;
+/// Smallest share of a period that kernels accept, in microseconds.
+const MIN_CPU_QUOTA_US: u64 = 1_000;
+
+/// The folders of one launcher in all hierarchies that it may use.
+pub(crate) struct Groups {
+    bases: Vec<Base>,
+    /// Folders that could not be removed yet.
+    leftovers: Vec<PathBuf>,
+}
+
+/// The launcher's folder in one hierarchy.
+struct Base {
+    version: Version,
+    controllers: Vec<String>,
+    folder: PathBuf,
+}
+
+impl Groups {
+    /// Makes the launcher's folders, and removes those of launchers that are gone.
+    pub(crate) fn prepare(name: &str) -> Groups {
+        let mut bases = Vec::new();
+        for hierarchy in hierarchies() {
+            let ours = hierarchy.root.join("tomte");
+            leftovers::remove_of_dead_launchers(&ours);
+            bases.extend(Base::make(hierarchy, &ours, name).ok());
+        }
+        Groups { bases, leftovers: Vec::new() }
+    }
+
+    /// Returns whether workers get a limit by this controller.
+    pub(crate) fn has(&self, controller: &str) -> bool {
+        self.bases.iter().any(|base| base.has(controller))
+    }
+
+    /// Makes the folders of one worker and writes its limits.
+    ///
+    /// # Errors
+    /// Fails with the path that could not be made or written. Nothing is left then.
+    pub(crate) fn make(&mut self, spec: &WorkerSpec) -> Result<WorkerGroup, (PathBuf, io::Error)> {
+        let name = folder_name(spec);
+        let mut group = WorkerGroup { parts: Vec::new() };
+        for base in &self.bases {
+            let folder = base.folder.join(&name);
+            let made = fs::create_dir(&folder).map_err(|error| (folder.clone(), error));
+            let made = made.and_then(|()| {
+                group.parts.push(Part { version: base.version, folder: folder.clone() });
+                base.limit(&folder, spec)
+            });
+            if let Err(error) = made {
+                self.remove(group);
+                return Err(error);
+            }
+        }
+        Ok(group)
+    }
+
+    /// Removes the folders of a worker whose processes have ended, later if they are still busy.
+    pub(crate) fn remove(&mut self, group: WorkerGroup) {
+        self.leftovers.extend(group.parts.into_iter().map(|part| part.folder));
+        self.remove_again();
+    }
+
+    /// Tries once more to remove what was busy.
+    pub(crate) fn remove_again(&mut self) {
+        self.leftovers.retain(|folder| is_busy(&fs::remove_dir(folder)));
+    }
+
+    pub(crate) fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty()
+    }
+
+    /// Removes everything of this launcher, as it ends.
+    pub(crate) fn remove_all(mut self) {
+        let patience = std::time::Duration::from_millis(2);
+        for _ in 0..500 {
+            self.remove_again();
+            if self.leftovers.is_empty() {
+                break;
+            }
+            std::thread::sleep(patience);
+        }
+        for base in &self.bases {
+            let _ = fs::remove_dir(&base.folder);
+        }
+    }
+}
+
+fn is_busy(removed: &io::Result<()>) -> bool {
+    removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+}
+
+/// Returns a name that no other worker of the launcher has, and that tells people which it is.
+fn folder_name(spec: &WorkerSpec) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = spec.name.chars().take(100).map(plain).collect();
+    format!("{}-{name}", spec.id)
+}
+
+impl Base {
+    fn make(hierarchy: Hierarchy, ours: &Path, name: &str) -> io::Result<Base> {
+        let Hierarchy { version, controllers, root } = hierarchy;
+        let folder = ours.join(name);
+        if version == Version::Two {
+            offer_controllers(&root, &controllers)?;
+        }
+        fs::create_dir_all(&folder)?;
+        if version == Version::Two {
+            offer_controllers(ours, &controllers)?;
+            offer_controllers(&folder, &controllers)?;
+        }
+        Ok(Base { version, controllers, folder })
+    }
+
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+
+    fn limit(&self, folder: &Path, spec: &WorkerSpec) -> Result<(), (PathBuf, io::Error)> {
+        for (controller, file, value, needed) in limits(self.version, spec) {
+            let path = folder.join(file);
+            if !self.has(controller) || (!needed && !path.exists()) {
+                continue;
+            }
+            fs::write(&path, value).map_err(|error| (path, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Version 2 gives a controller to the children of a folder only when the folder offers it.
+fn offer_controllers(folder: &Path, controllers: &[String]) -> io::Result<()> {
+    let offer: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
+    fs::write(folder.join("cgroup.subtree_control"), offer.join(" "))
+}
+
+/// Returns controller, file, value, and whether a kernel without the file is an error.
+fn limits(version: Version, spec: &WorkerSpec) -> Vec<(&'static str, &'static str, String, bool)> {
+    let memory = spec.memory.to_string();
+    // The first process is ours and does not count.
+    let processes = (u64::from(spec.max_processes) + 1).to_string();
+    let quota = (u64::from(spec.cpu_millis) * CPU_PERIOD_US / 1000).max(MIN_CPU_QUOTA_US);
+    let mut limits = match version {
+        Version::One => vec![
+            ("memory", "memory.limit_in_bytes", memory.clone(), true),
+            ("memory", "memory.memsw.limit_in_bytes", memory, false),
+            ("pids", "pids.max", processes, true),
+        ],
+        Version::Two => vec![
+            ("memory", "memory.max", memory, true),
+            ("memory", "memory.swap.max", "0".into(), false),
+            ("memory", "memory.oom.group", "1".into(), false),
+            ("pids", "pids.max", processes, true),
+        ],
+    };
+    match version {
+        _ if spec.cpu_millis == 0 => {}
+        Version::One => {
+            limits.push(("cpu", "cpu.cfs_period_us", CPU_PERIOD_US.to_string(), true));
+            limits.push(("cpu", "cpu.cfs_quota_us", quota.to_string(), true));
+        }
+        Version::Two => limits.push(("cpu", "cpu.max", format!("{quota} {CPU_PERIOD_US}"), true)),
+    }
+    limits
+}
+
+/// The control groups of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerGroup {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    version: Version,
+    folder: PathBuf,
+}
+
+/// What the memory controller tells of a worker that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) out_of_memory: bool,
+    pub(crate) peak_memory: Option<u64>,
+}
+
+impl WorkerGroup {
+    /// Opens the files through which a process enters the groups that it must enter by itself.
+    pub(crate) fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
+        self.open(Version::One, |folder| {
+            File::options().write(true).open(folder.join("cgroup.procs"))
+        })
+    }
+
+    /// Opens the group of version 2, into which a process can be cloned.
+    pub(crate) fn birthplace(&self) -> io::Result<Option<OwnedFd>> {
+        Ok(self.open(Version::Two, |folder| File::open(folder))?.pop())
+    }
+
+    fn open(
+        &self,
+        version: Version,
+        open: impl Fn(&Path) -> io::Result<File>,
+    ) -> io::Result<Vec<OwnedFd>> {
+        let parts = self.parts.iter().filter(|part| part.version == version);
+        parts.map(|part| open(&part.folder).map(OwnedFd::from)).collect()
+    }
+
+    /// Kills every process of the worker, where the kernel can do it in one go.
+    pub(crate) fn kill(&self) {
+        for part in &self.parts {
+            let _ = fs::write(part.folder.join("cgroup.kill"), "1");
+        }
+    }
+
+    /// Reads what happened to the memory of the worker.
+    pub(crate) fn usage(&self, killed: bool) -> Usage {
+        let mut usage = Usage::default();
+        for part in &self.parts {
+            let read = |file| fs::read_to_string(part.folder.join(file)).ok();
+            let (events, peak) = match part.version {
+                Version::One => ("memory.oom_control", "memory.max_usage_in_bytes"),
+                Version::Two => ("memory.events", "memory.peak"),
+            };
+            if let Some(events) = read(events) {
+                usage.out_of_memory = match counter(&events, "oom_kill") {
+                    Some(kills) => kills > 0,
+                    // Kernels before 4.13 do not count kills, only failed requests.
+                    None => killed && read("memory.failcnt").is_some_and(|n| n.trim() != "0"),
+                };
+            }
+            usage.peak_memory = usage.peak_memory.or_else(|| read(peak)?.trim().parse().ok());
+        }
+        usage
+    }
+}
+
+/// Returns the number behind `name` in lines of names and numbers.
+fn counter(lines: &str, name: &str) -> Option<u64> {
+    lines.lines().find_map(|line| {
+        let (key, value) = line.split_once(' ')?;
+        (key == name).then(|| value.trim().parse().ok())?
+    })
+}
