@@ -100,7 +100,7 @@ impl OutboundAliases {
 
     fn give(&mut self, topic: &TopicName, maximum: u16) -> Option<u16> {
         let index = if self.given.len() < usize::from(maximum) {
-            self.given.push((topic.clone(), false));
+            self.given.push((topic.clone(), true));
             self.given.len() - 1
         } else {
             self.replace(topic)?
@@ -118,6 +118,7 @@ impl OutboundAliases {
         if std::mem::take(used) {
             return None;
         }
+        *used = true;
         self.alias_of.remove(old);
         *old = topic.clone();
         Some(index)

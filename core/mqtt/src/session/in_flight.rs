@@ -30,6 +30,11 @@ impl<M> InFlight<M> {
         self.entries.len()
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
     pub(crate) fn released(&self) -> usize {
         usize::from(self.released)
     }
