@@ -68,7 +68,6 @@ fn run_and_kill(folder: &Path, commits: u64) -> u64 {
     committed
 }
 
-/// Proves: ALL-9
 #[test]
 fn all_that_was_committed_is_there_after_the_process_was_killed() {
     let folder = tempfile::tempdir().unwrap();
