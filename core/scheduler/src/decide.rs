@@ -6,15 +6,29 @@ use crate::machine::Run;
 use crate::pool::PoolKey;
 use crate::room::Room;
 use crate::worker::Phase;
-use crate::{CallFailure, Effect, Scheduler, StopReason};
+use crate::{CallFailure, Effect, Scheduler, StopReason, WorkerState};
 
 impl Scheduler {
-    /// Does all that can be done now: what is due, then starts and stops for the claims, then calls
-    /// for the workers that wait. Every input ends with it.
+    /// Does all that can be done now. Every input ends with it.
+    ///
+    /// A worker whose idle time is over goes only after it had its chance of a call.
     pub(crate) fn settle(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let mut idle = Vec::new();
         while let Some(alarm) = self.agenda.pop_due(now) {
-            self.ring(alarm, now, out);
+            match alarm {
+                Alarm::Worker(worker) if self.is_idle(worker) => idle.push(worker),
+                alarm => self.ring(alarm, now, out),
+            }
         }
+        self.decide(now, out);
+        for worker in idle {
+            self.stop_if_surplus(worker, now, out);
+        }
+        self.decide(now, out);
+    }
+
+    /// Starts and stops workers for the claims, then gives calls to the workers that wait.
+    fn decide(&mut self, now: Time, out: &mut Vec<Effect>) {
         loop {
             while std::mem::take(&mut self.claims_changed) {
                 self.serve_claims(now, out);
@@ -171,13 +185,9 @@ impl Scheduler {
     fn on_worker_alarm(&mut self, id: WorkerId, now: Time, out: &mut Vec<Effect>) {
         let worker = self.workers.get_mut(&id).expect("a worker that is gone has no alarm");
         worker.alarm = Time::NEVER;
-        let returning = worker.is_returning();
         match worker.phase {
             Phase::Starting => self.give_up_start(id, now, out),
-            Phase::Serving { .. } if returning => {
-                self.stop_worker(id, StopReason::Failed, now, out);
-            }
-            Phase::Serving { .. } => self.stop_if_surplus(id, now, out),
+            Phase::Serving { .. } => self.stop_worker(id, StopReason::Failed, now, out),
             Phase::Stopping { reason } => {
                 self.set_worker_alarm(id, now + self.limits.stop_grace);
                 self.counters.stops_repeated += 1;
@@ -186,10 +196,20 @@ impl Scheduler {
         }
     }
 
+    /// Tells whether a worker waits for a call, and takes note that its alarm has rung if so.
+    fn is_idle(&mut self, id: WorkerId) -> bool {
+        let worker = self.workers.get_mut(&id).expect("a worker that is gone has no alarm");
+        let idle = worker.state() == WorkerState::Idle;
+        if idle {
+            worker.alarm = Time::NEVER;
+        }
+        idle
+    }
+
     fn stop_if_surplus(&mut self, id: WorkerId, now: Time, out: &mut Vec<Effect>) {
         let worker = &self.workers[&id];
         let pool = self.pool(worker.pool);
-        if worker.running().is_empty() && pool.tally.live > pool.limits.reserve {
+        if worker.state() == WorkerState::Idle && pool.tally.live > pool.limits.reserve {
             self.stop_worker(id, StopReason::Idle, now, out);
         }
     }

@@ -3,14 +3,14 @@ use std::collections::BTreeSet;
 use tomte_base::{FunctionName, Time, WorkerId};
 
 use crate::pool::{Pool, PoolKey};
-use crate::{CallFailure, Effect, FunctionLimits, Mode, Scheduler};
+use crate::{CallFailure, Effect, FunctionLimits, Mode, Refusal, Scheduler};
 
 impl Scheduler {
     /// Sets the functions that are deployed from now on.
     ///
     /// Running calls go on. Those of a function that changed finish on their old worker, which then
     /// goes; calls that wait for it run on workers of the new version. Calls that wait for a function
-    /// that is gone fail.
+    /// that is gone, or that can have no worker any more, fail.
     pub fn set_functions(
         &mut self,
         now: Time,
@@ -26,6 +26,7 @@ impl Scheduler {
             self.remove_function(&name, out);
         }
         self.admit_pinned();
+        self.fail_impossible(out);
         self.retire_all(now, out);
         self.settle(now, out);
     }
@@ -70,6 +71,20 @@ impl Scheduler {
             }
         }
         self.left_by_pinned = left;
+    }
+
+    /// Fails the calls that wait for functions that can have no worker, as they would be refused now.
+    pub(crate) fn fail_impossible(&mut self, out: &mut Vec<Effect>) {
+        let refused = |pool: &Pool| self.admit_size(pool).err();
+        let impossible: Vec<(PoolKey, Refusal)> = self
+            .pools
+            .iter()
+            .filter_map(|(key, pool)| refused(pool).map(|refusal| (*key, refusal)))
+            .collect();
+        for (key, refusal) in impossible {
+            let failure = CallFailure::StartFailed { detail: refusal.to_string() };
+            self.fail_waiting(key, &failure, out);
+        }
     }
 
     /// Stops what may not stay after a change of the functions, and brings the rest in line.

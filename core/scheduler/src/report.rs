@@ -144,6 +144,9 @@ impl Scheduler {
 
     /// Decides anew after the resource manager's view changed by itself.
     pub fn on_resources_changed(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.fail_impossible(out);
+        let pools: Vec<PoolKey> = self.pools.keys().copied().collect();
+        pools.into_iter().for_each(|key| self.refresh(key, now));
         self.claims_changed = true;
         self.settle(now, out);
     }

@@ -50,7 +50,8 @@ impl Scheduler {
         if starts_at_once { Ok(key) } else { self.admit_to_queue(pool, call).map(|()| key) }
     }
 
-    fn admit_size(&self, pool: &Pool) -> Result<(), Refusal> {
+    /// Refuses what could never have a worker.
+    pub(crate) fn admit_size(&self, pool: &Pool) -> Result<(), Refusal> {
         let (need, total) = (pool.limits.need(), self.resources.total());
         if !total.fits(&need) {
             return Err(Refusal::TooLargeForMachine { need, total });
