@@ -1,10 +1,11 @@
 /// Returns the candidate that `word` was most likely meant to be, if one is near enough to say so.
 ///
-/// Near enough is a third of the letters: one slip in a word of three, two in a word of six.
+/// Near enough is a third of the letters: one slip in a word of three, two in a word of six. Letter
+/// case is no slip.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
-    let limit = (length / 3).max(1);
+    let limit = length / 3;
     candidates
         .into_iter()
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
@@ -49,6 +50,7 @@ mod tests {
         check("thermomter", Some("thermometer"));
         check("Regulate", Some("regulate"));
         check("mem0ry", Some("memory"));
+        assert_eq!(nearest("F", ["g", "f"]), Some("f"));
     }
 
     #[test]
@@ -56,6 +58,7 @@ mod tests {
         check("valve", None);
         check("", None);
         check("x", None);
+        assert_eq!(nearest("g", ["f"]), None);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(super) fn check_text(text: &str) -> Result<(), ConditionError> {
         return error(0, Reason::TooLong { length: text.len() });
     }
     let (mut marks, mut open) = (0, 0_usize);
-    for (at, character) in text.chars().enumerate() {
+    for (at, character) in text.char_indices() {
         match character {
             '(' | '[' | '{' => open += 1,
             ')' | ']' | '}' => open = open.saturating_sub(1),
@@ -184,7 +184,9 @@ impl Check<'_> {
             Expr::Comprehension(comprehension) => self.comprehension(node.id, comprehension),
             Expr::List(list) => self.elements(list.elements.iter_mut()),
             Expr::Map(map) => self.elements(map.entries.iter_mut().flat_map(key_and_value)),
-            Expr::Struct(_) => Err(self.error(node.id, Reason::NotOffered { what: "messages" })),
+            Expr::Struct(_) => {
+                Err(self.error(node.id, Reason::NotOffered { what: "messages such as Name{...}" }))
+            }
             Expr::Unspecified => {
                 Err(self.error(node.id, Reason::NotOffered { what: "empty expressions" }))
             }

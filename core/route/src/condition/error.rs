@@ -99,8 +99,9 @@ impl fmt::Display for ConditionError {
 impl std::error::Error for ConditionError {}
 
 impl ConditionError {
+    /// Returns the error at the byte `offset` of `text`.
     pub(super) fn at(text: &str, offset: usize, reason: ConditionErrorReason) -> Self {
-        let before: String = text.chars().take(offset).collect();
+        let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self {
             line: before.matches('\n').count() + 1,
@@ -120,7 +121,7 @@ impl ConditionError {
         Self { line: position(first.pos.0), column: position(first.pos.1), reason }
     }
 
-    /// Returns what would be allowed, or what to do instead.
+    /// Returns what would be allowed, where that can be listed.
     #[must_use]
     pub fn allowed(&self) -> Option<String> {
         use ConditionErrorReason as Reason;
@@ -129,7 +130,15 @@ impl ConditionError {
             Reason::UnknownFunction { .. } => Some(super::check::function_names().join(", ")),
             Reason::NotBoolean { .. } => Some("a comparison, for example payload.x > 28".into()),
             Reason::NotOffered { what: "map()" } => Some("all, exists, exists_one, filter".into()),
-            Reason::Syntax { hint, .. } => hint.map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// Returns what was probably meant by a sign or word of another language.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.reason {
+            ConditionErrorReason::Syntax { hint, .. } => hint,
             _ => None,
         }
     }
