@@ -253,7 +253,6 @@ fn the_text_is_bounded() {
 
 #[test]
 fn operators_are_bounded() {
-    // Two marks each: the operator '!' twice makes no difference to the value.
     let text = |marks: usize| format!("{}true", "!".repeat(marks));
     assert_eq!(reason(&text(MAX_MARKS)), None);
     assert_eq!(reason(&text(MAX_MARKS + 1)), Some(ConditionErrorReason::TooManyMarks));
@@ -272,6 +271,38 @@ fn the_depth_of_the_expression_is_bounded() {
     let text = |plus: usize| format!("1{} == 1", " + 1".repeat(plus));
     assert_eq!(reason(&text(MAX_DEPTH - 2)), None);
     assert_eq!(reason(&text(MAX_DEPTH - 1)), Some(ConditionErrorReason::TooDeep));
+}
+
+/// A stack overflow would end the test run; the threads of tests have 2 MiB.
+#[test]
+fn the_deepest_accepted_expressions_fit_the_stack() {
+    let wrappers: [fn(&str) -> String; 11] = [
+        |inner| format!("({inner})"),
+        |inner| format!("!{inner}"),
+        |inner| format!("!({inner})"),
+        |inner| format!("true && ({inner})"),
+        |inner| format!("{inner} || false"),
+        |inner| format!("(true ? {inner} : false)"),
+        |inner| format!("[{inner}][0]"),
+        |inner| format!("{{'a': {inner}}}.a"),
+        |inner| format!("[1].all(x, {inner})"),
+        |inner| format!("bool({inner})"),
+        |inner| format!("({inner}) == true"),
+    ];
+    for wrap in wrappers {
+        for then in wrappers {
+            let mut text = "true".to_owned();
+            let mut accepted = 0;
+            while let Ok(condition) = Condition::compile(&text) {
+                let source = Source::Anonymous;
+                let view = MessageView::new("a", b"{}", &source, None);
+                assert!(condition.evaluate(&view).is_ok(), "{text}");
+                text = if accepted % 2 == 0 { wrap(&text) } else { then(&text) };
+                accepted += 1;
+            }
+            assert!((3..=2 * MAX_MARKS).contains(&accepted), "{text}");
+        }
+    }
 }
 
 #[test]
