@@ -7,7 +7,7 @@
 //!                                 refused     expired
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,29 @@ pub enum CallError {
     },
 }
 
+impl CallError {
+    /// Tells whether the same call may be accepted later.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let Self::Refused { refusal, .. } = self;
+        matches!(
+            refusal,
+            Refusal::QueueFull { .. }
+                | Refusal::QueueBytesFull { .. }
+                | Refusal::FunctionQueueFull { .. }
+        )
+    }
+}
+
+/// How the calls of one function ended since the hub started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndedCalls {
+    /// Calls that returned a result.
+    pub succeeded: u64,
+    /// Calls that failed, by the code or by the platform.
+    pub failed: u64,
+}
+
 enum Origin {
     Message { message: Arc<Message>, route: String },
     Operator { request: u64 },
@@ -66,28 +89,53 @@ pub(crate) struct Calls {
     entries: HashMap<CallId, Entry>,
     /// Calls that each worker has finished.
     finished: HashMap<WorkerId, u64>,
+    ended: BTreeMap<FunctionName, EndedCalls>,
     seed: u128,
     given: u64,
 }
 
 impl Calls {
     pub(crate) fn new(seed: u128) -> Self {
-        Self { entries: HashMap::new(), finished: HashMap::new(), seed, given: 0 }
+        Self {
+            entries: HashMap::new(),
+            finished: HashMap::new(),
+            ended: BTreeMap::new(),
+            seed,
+            given: 0,
+        }
     }
 
     /// Makes the next id: a version 4 UUID from the seed.
     fn next_id(&mut self) -> CallId {
         self.given += 1;
-        let low = mix(self.seed as u64 ^ mix(self.given));
-        let high = mix((self.seed >> 64) as u64 ^ mix(low ^ self.given));
+        let [seed_high, seed_low] = halves(self.seed);
+        let low = mix(seed_low ^ mix(self.given));
+        let high = mix(seed_high ^ mix(low ^ self.given));
         let bits = (u128::from(high) << 64) | u128::from(low);
         let version = bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
         CallId(version)
     }
 
+    pub(crate) fn ended(&self) -> &BTreeMap<FunctionName, EndedCalls> {
+        &self.ended
+    }
+
+    fn count_end(&mut self, function: &FunctionName, outcome: &CallOutcome) {
+        let ended = self.ended.entry(function.clone()).or_default();
+        match outcome {
+            CallOutcome::Returned(_) => ended.succeeded += 1,
+            CallOutcome::Handled(_) | CallOutcome::Unhandled(_) => ended.failed += 1,
+        }
+    }
+
     pub(crate) fn finished_by(&self, worker: WorkerId) -> u64 {
         self.finished.get(&worker).copied().unwrap_or(0)
     }
+}
+
+fn halves(number: u128) -> [u64; 2] {
+    let bytes = number.to_be_bytes();
+    [0, 8].map(|at| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes")))
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators).
@@ -304,6 +352,7 @@ impl Hub {
             CallOutcome::Handled(_) => Counter::CallsHandled,
             CallOutcome::Unhandled(_) => Counter::CallsUnhandled,
         });
+        self.calls.count_end(&entry.function, &outcome);
         let started = entry.assigned.map_or(now, |(at, _)| at);
         let (queued, ran) = (started - entry.arrived, now - started);
         match &entry.origin {

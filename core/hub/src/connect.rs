@@ -207,7 +207,7 @@ impl Hub {
             owner: owner.clone(),
             client_id: Arc::clone(&client_id),
             machine: tomte_mqtt::session::Session::new(),
-            queue: Queue::new(self.config.limits.session_queue.clone()),
+            queue: Queue::new(self.config.limits.session_queue),
             subscriptions: Vec::new(),
             expiry_s,
             connection: None,

@@ -174,9 +174,9 @@ impl Hub {
             return Routed { message: id, allowed, matched: false };
         }
         let mut durable = Vec::new();
-        let n_sent = self.to_sessions(now, incoming, &set, &mut lazy, &mut durable);
-        let n_held = self.to_holds(now, &set, &mut lazy, &mut durable);
-        let n_called = self.to_functions(now, &mut lazy, &mut durable);
+        let n_sent = self.send_to_sessions(now, incoming, &set, &mut lazy, &mut durable);
+        let n_held = self.put_into_holds(now, &set, &mut lazy, &mut durable);
+        let n_called = self.call_functions(now, &mut lazy, &mut durable);
         if incoming.retain && (self.chosen.subscribers || !self.chosen.devices.is_empty()) {
             self.retain(now, &mut lazy);
         }
@@ -268,7 +268,7 @@ impl Hub {
             })
     }
 
-    fn to_sessions(
+    fn send_to_sessions(
         &mut self,
         now: Time,
         incoming: &Incoming<'_>,
@@ -320,7 +320,7 @@ impl Hub {
     }
 
     /// Holds the message for chosen devices that no session stands for.
-    fn to_holds(
+    fn put_into_holds(
         &mut self,
         now: Time,
         set: &MatchSet,
@@ -334,7 +334,7 @@ impl Hub {
             if self.is_reachable(device, set, lazy.incoming.qos) {
                 continue;
             }
-            let Some(rule) = route.on_unavailable.clone() else {
+            let Some(rule) = route.on_unavailable else {
                 let device = device.clone();
                 self.flow.hop(lazy.id, || unavailable(now, &device));
                 continue;
@@ -385,7 +385,7 @@ impl Hub {
         })
     }
 
-    fn to_functions(
+    fn call_functions(
         &mut self,
         now: Time,
         lazy: &mut Lazy<'_>,

@@ -363,6 +363,20 @@ impl Hub {
         });
     }
 
+    /// Tells whether the host has something to do without waiting for more input: records to
+    /// commit, effects to carry out, connections to write.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.dirty.is_empty() || !self.effects.is_empty() || self.ledger.has_records()
+    }
+
+    /// Tells whether the bytes that wait for a connection may leave: what they tell the client is
+    /// safe in the journal.
+    #[must_use]
+    pub fn may_write(&self, slot: Slot) -> bool {
+        self.connection(slot).is_some_and(|connection| connection.gate <= self.ledger.durable())
+    }
+
     /// The bytes that wait for a connection. The host takes from the front what it could write and
     /// leaves the rest.
     pub fn output(&mut self, slot: Slot) -> Option<&mut Vec<u8>> {

@@ -31,7 +31,7 @@ mod session;
 mod subscribe;
 mod views;
 
-pub use calls::{CallError, CallOutcome};
+pub use calls::{CallError, CallOutcome, EndedCalls};
 pub use config::{Config, FunctionConfig, Limits};
 pub use connection::{CloseReason, Peer, Slot};
 pub use counter::{Counter, Counters};

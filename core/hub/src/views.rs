@@ -1,8 +1,11 @@
 //! What a person or program may see of the machine.
 
-use tomte_base::DeviceName;
+use std::collections::BTreeMap;
+
+use tomte_base::{DeviceName, FunctionName};
 use tomte_scheduler::Scheduler;
 
+use crate::calls::EndedCalls;
 use crate::flow::FlowEvent;
 use crate::session::Owner;
 use crate::{Config, Hub};
@@ -86,6 +89,12 @@ impl Hub {
     #[must_use]
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
+    }
+
+    /// Returns how the calls of each function ended since the hub started.
+    #[must_use]
+    pub fn ended_calls(&self) -> &BTreeMap<FunctionName, EndedCalls> {
+        self.calls.ended()
     }
 
     /// Returns how many calls a worker has finished.
