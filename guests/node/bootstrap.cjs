@@ -228,9 +228,10 @@ async function findHandler(name, root) {
 }
 
 async function loadModule(module, root) {
-  const file = ['', '.js', '.mjs', '.cjs'].map((end) => path.resolve(root, module) + end).find(isFile);
+  const start = path.resolve(root, module);
+  let file = ['', '.js', '.mjs', '.cjs'].map((end) => start + end).find(isFile);
   try {
-    if (file === undefined) return require(require.resolve(module, { paths: [root] }));
+    file ??= require.resolve(fs.existsSync(start) ? start : module, { paths: [root] });
     if (isEsModule(file)) return await import(require('url').pathToFileURL(file).href);
     return require(file);
   } catch (error) {

@@ -335,12 +335,28 @@ class LoggingArrives:
     """Waits for the first import of `logging` and then gives its root a handler."""
 
     def find_spec(self, name, path, target=None):
-        if name == "logging":
-            sys.meta_path.remove(self)
-            import logging
-
-            set_up_logging(logging)
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path)
+            if spec is not None:
+                spec.loader = LoggingLoader(spec.loader)
+                return spec
         return None
+
+
+class LoggingLoader:
+    def __init__(self, loader):
+        self.loader = loader
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        set_up_logging(module)
 
 
 def set_up_logging(logging):

@@ -50,7 +50,8 @@ pub(crate) fn build(state_folder: &Path) -> Result<PathBuf, String> {
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(|error| format!("making the mounts private: {error}"))?;
     let root = state_folder.join("root");
-    let steps: [(&str, fn(&Path) -> io::Result<()>); 5] = [
+    type Step = fn(&Path) -> io::Result<()>;
+    let steps: [(&str, Step); 5] = [
         ("mounting the root", mount_root),
         ("making folders", make_folders),
         ("binding programs", bind_programs),

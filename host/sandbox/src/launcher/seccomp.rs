@@ -97,7 +97,7 @@ const NAMESPACE_FLAGS: [libc::c_int; 7] = [
 ];
 
 /// Writing to another program's terminal as if its user had typed.
-const TERMINAL_REQUESTS: [u64; 2] = [libc::TIOCSTI as u64, 0x541C /* TIOCLINUX */];
+const TERMINAL_REQUESTS: [u64; 2] = [0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */];
 
 /// Virtual sockets reach the hypervisor past every network namespace; so only known families.
 const SOCKET_FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
@@ -165,10 +165,8 @@ fn socket_families() -> Result<Rules, String> {
         let conditions = conditions.into_iter().collect::<Result<_, _>>()?;
         SeccompRule::new(conditions).map_err(|error| error.to_string())
     };
-    Ok([libc::SYS_socket, libc::SYS_socketpair]
-        .into_iter()
-        .map(|call| Ok((call, vec![other()?])))
-        .collect::<Result<_, String>>()?)
+    let calls = [libc::SYS_socket, libc::SYS_socketpair];
+    calls.into_iter().map(|call| Ok((call, vec![other()?]))).collect()
 }
 
 fn condition(

@@ -121,6 +121,7 @@ impl Launching {
         let birthplace = group.birthplace().map_err(Failure::of(Step::ControlGroup))?;
         let (stdout, stdout_end) = make_pipe()?;
         let (stderr, stderr_end) = make_pipe()?;
+        give_to(plan.user, [&stdout_end, &stderr_end])?;
         let (errors, errors_end) = make_pipe()?;
         let (status, status_end) = make_pipe()?;
         let entrance_numbers: Vec<i32> = entrances.iter().map(AsRawFd::as_raw_fd).collect();
@@ -156,6 +157,15 @@ impl Launching {
 
 fn make_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pipe_with(PipeFlags::CLOEXEC)?)
+}
+
+/// Gives the ends to the worker's user, so that it can open them again as `/dev/stdout`.
+fn give_to(user: u32, ends: [&OwnedFd; 2]) -> io::Result<()> {
+    let (user, group) = (rustix::fs::Uid::from_raw(user), rustix::fs::Gid::from_raw(user));
+    for end in ends {
+        rustix::fs::fchown(end, Some(user), Some(group))?;
+    }
+    Ok(())
 }
 
 /// Waits until the pipe is closed by the exec, or brings the report of a failed step.

@@ -99,13 +99,14 @@ impl Bench {
         folder
     }
 
-    /// Starts a worker and waits for its end.
+    /// Starts a worker and waits for its end. Nobody answers at its address.
     pub(crate) fn run(&self, spec: &WorkerSpec) -> Outcome {
         let started = self.launcher.spawn(spec).unwrap();
         self.finish(spec.id, started)
     }
 
     pub(crate) fn finish(&self, id: u64, started: Started) -> Outcome {
+        drop(started.listener);
         let (stdout, stderr) = (collect(started.stdout), collect(started.stderr));
         let exit = self.exit_of(id);
         let outcome =
