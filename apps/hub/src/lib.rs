@@ -1,1 +1,29 @@
-//! The hub daemon: listeners, worker pool, timers, control interface.
+//! The hub daemon: sockets, the worker pool, the journal and the control interface around the
+//! machine of `tomte-core-hub`.
+//!
+//! Three kinds of threads: the *event loop* owns the machine and every MQTT socket
+//! (`event_loop.rs`); a small *tokio runtime* serves workers and the control interface; a few
+//! helpers wait for the disk and for exits of workers. They meet in one queue of [`event::Event`]s
+//! towards the loop and one of effects away from it.
+
+mod clock;
+mod config;
+mod control;
+mod convert;
+mod deploy;
+mod event;
+mod event_loop;
+mod flow_stream;
+mod listener;
+mod logs;
+mod once;
+mod problem;
+mod run;
+mod runtime_api;
+mod socket;
+mod state;
+mod workers;
+
+pub use once::test_function;
+pub use run::{HubOptions, run};
+pub use state::StateFolder;

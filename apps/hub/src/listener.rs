@@ -1,0 +1,70 @@
+//! The listening sockets of the MQTT side.
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Who may connect to a listener, and how they prove it.
+#[derive(Clone)]
+pub(crate) enum Admission {
+    /// Plain TCP; clients have no identity.
+    Anonymous,
+    /// TLS; the client's certificate says which device it is.
+    Certificate(Arc<rustls::ServerConfig>),
+}
+
+pub(crate) struct Listener {
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    pub(crate) socket: mio::net::TcpListener,
+    pub(crate) admission: Admission,
+}
+
+/// What becomes of a listener when the configuration changes.
+pub(crate) enum Binding {
+    /// It is new, or its address changed.
+    New(Listener),
+    /// The socket stays; who may connect may have changed.
+    Keep {
+        /// Its protocol.
+        name: &'static str,
+        /// Who may connect from now on.
+        admission: Admission,
+    },
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug, Error)]
+pub(crate) enum ListenError {
+    #[error(
+        "failed to listen for {protocol} on {address}: another program has the port; stop it, or set listeners.{protocol}.bind to another port"
+    )]
+    PortTaken { protocol: &'static str, address: SocketAddr },
+    #[error("failed to listen for {protocol} on {address}: {source}")]
+    Other { protocol: &'static str, address: SocketAddr, source: std::io::Error },
+}
+
+impl ListenError {
+    pub(crate) fn of(protocol: &'static str, address: SocketAddr, source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::AddrInUse => Self::PortTaken { protocol, address },
+            _ => Self::Other { protocol, address, source },
+        }
+    }
+}
+
+impl Listener {
+    pub(crate) fn bind(
+        name: &'static str,
+        address: SocketAddr,
+        admission: Admission,
+    ) -> Result<Self, ListenError> {
+        let failed = |source: std::io::Error| ListenError::of(name, address, source);
+        let socket = StdListener::bind(address).map_err(failed)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        let socket = mio::net::TcpListener::from_std(socket);
+        Ok(Self { name, address, socket, admission })
+    }
+}

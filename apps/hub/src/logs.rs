@@ -1,0 +1,180 @@
+//! What functions write: one file for each function, and whoever follows along.
+//!
+//! A file holds one JSON line for each line of output and is bounded: when it is full it becomes
+//! `<function>.log.1` and a new one begins. A function that writes faster than the disk takes is
+//! slowed down by its own pipe; nothing is dropped and nothing grows.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::broadcast;
+use tomte_wire::control::{Flow, FlowEvent, LogLine};
+
+use crate::clock::Clock;
+use crate::flow_stream::FlowSender;
+
+/// Bytes of one log file; two are kept for each function.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Bytes of one line; a longer one is cut into several.
+const MAX_LINE_BYTES: usize = 16 << 10;
+/// Lines that a follower may lag behind.
+const BACKLOG: usize = 4_096;
+
+/// The logs of all functions.
+#[derive(Clone)]
+pub(crate) struct Logs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    folder: PathBuf,
+    clock: Clock,
+    files: Mutex<HashMap<String, LogFile>>,
+    lines: broadcast::Sender<LogLine>,
+    flow: FlowSender,
+}
+
+struct LogFile {
+    file: File,
+    bytes: u64,
+}
+
+impl Logs {
+    pub(crate) fn open(folder: &Path, clock: Clock, flow: FlowSender) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let (lines, _) = broadcast::channel(BACKLOG);
+        let files = Mutex::new(HashMap::new());
+        let inner = Inner { folder: folder.to_owned(), clock, files, lines, flow };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Follows all lines from now on.
+    pub(crate) fn follow(&self) -> broadcast::Receiver<LogLine> {
+        self.inner.lines.subscribe()
+    }
+
+    /// Adds one line.
+    pub(crate) fn write(&self, function: &str, call: Option<String>, stream: &str, text: &str) {
+        let line = LogLine {
+            at_ms: self.inner.clock.now().as_millis(),
+            function: function.to_owned(),
+            call,
+            stream: stream.to_owned(),
+            text: text.to_owned(),
+        };
+        if let Err(error) = self.inner.append(&line) {
+            tracing::warn!(function, %error, "failed to write a line of the function's log");
+        }
+        if self.inner.flow.receiver_count() > 0 {
+            let at_us = self.inner.clock.now().0 / 1_000;
+            let _nobody_watches =
+                self.inner.flow.send(FlowEvent { at_us, what: Flow::Log(line.clone()) });
+        }
+        let _nobody_follows = self.inner.lines.send(line);
+    }
+
+    /// Returns the last `tail` lines of a function, or of all when none is named, oldest first.
+    ///
+    /// # Errors
+    /// Fails when a log file cannot be read.
+    pub(crate) fn tail(&self, function: Option<&str>, tail: usize) -> io::Result<Vec<LogLine>> {
+        let mut lines = Vec::new();
+        for entry in std::fs::read_dir(&self.inner.folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(of) = name.strip_suffix(".log").or_else(|| name.strip_suffix(".log.1")) else {
+                continue;
+            };
+            if function.is_none_or(|function| function == of) {
+                lines.extend(last_lines(&path, tail)?);
+            }
+        }
+        lines.sort_by_key(|line| line.at_ms);
+        let skip = lines.len().saturating_sub(tail);
+        Ok(lines.split_off(skip))
+    }
+
+    /// Copies what comes from a worker's pipe into the log, line by line, until the pipe ends.
+    pub(crate) async fn copy(
+        &self,
+        mut pipe: impl AsyncRead + Unpin,
+        function: &str,
+        stream: &str,
+        current_call: impl Fn() -> Option<String>,
+    ) {
+        let mut buffer = Vec::with_capacity(1 << 10);
+        let mut chunk = vec![0; 8 << 10];
+        loop {
+            let Ok(n) = pipe.read(&mut chunk).await else { break };
+            if n == 0 {
+                break;
+            }
+            buffer.extend_from_slice(&chunk[..n]);
+            while let Some(length) = line_length(&buffer) {
+                let line: Vec<u8> = buffer.drain(..length).collect();
+                self.write(
+                    function,
+                    current_call(),
+                    stream,
+                    String::from_utf8_lossy(&line).trim_end(),
+                );
+            }
+            // Others want the thread too.
+            tokio::task::yield_now().await;
+        }
+        if !buffer.is_empty() {
+            self.write(
+                function,
+                current_call(),
+                stream,
+                String::from_utf8_lossy(&buffer).trim_end(),
+            );
+        }
+    }
+}
+
+fn line_length(buffer: &[u8]) -> Option<usize> {
+    let end = buffer.iter().take(MAX_LINE_BYTES).position(|byte| *byte == b'\n');
+    end.map(|at| at + 1).or((buffer.len() >= MAX_LINE_BYTES).then_some(MAX_LINE_BYTES))
+}
+
+fn last_lines(path: &Path, tail: usize) -> io::Result<Vec<LogLine>> {
+    let mut lines = std::collections::VecDeque::new();
+    for line in BufReader::new(File::open(path)?).lines() {
+        // A line that a crash cut in half is no line.
+        let Ok(line) = serde_json::from_str(&line?) else { continue };
+        lines.push_back(line);
+        if lines.len() > tail {
+            lines.pop_front();
+        }
+    }
+    Ok(lines.into())
+}
+
+impl Inner {
+    fn append(&self, line: &LogLine) -> io::Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let path = self.folder.join(format!("{}.log", line.function));
+        if files.get(&line.function).is_some_and(|log| log.bytes >= MAX_FILE_BYTES) {
+            files.remove(&line.function);
+            std::fs::rename(&path, path.with_extension("log.1"))?;
+        }
+        let log = match files.entry(line.function.clone()) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let file = OpenOptions::new().create(true).append(true).open(&path)?;
+                let bytes = file.metadata()?.len();
+                entry.insert(LogFile { file, bytes })
+            }
+        };
+        log.file.write_all(text.as_bytes())?;
+        log.bytes += text.len() as u64;
+        Ok(())
+    }
+}
