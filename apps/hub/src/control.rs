@@ -366,12 +366,9 @@ async fn connection_hop(control: &Control, source: &Source) -> Answer<tomte_wire
     })
 }
 
-/// `4f:1c:...`
-fn short_fingerprint(hex: &str) -> String {
-    match (hex.get(0..2), hex.get(2..4)) {
-        (Some(first), Some(second)) => format!("{first}:{second}:..."),
-        _ => hex.to_owned(),
-    }
+/// `4f:1c:...` of `4f:1c:02:...`
+fn short_fingerprint(fingerprint: &str) -> String {
+    fingerprint.get(..6).map_or_else(|| fingerprint.to_owned(), |start| format!("{start}..."))
 }
 
 fn unix_ms() -> u64 {

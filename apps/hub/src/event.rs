@@ -9,6 +9,9 @@ use tomte_scheduler::WorkerExit;
 use crate::flow_stream::FlowSender;
 use crate::listener::Binding;
 
+/// A look at the machine, carried to the thread that owns it.
+pub(crate) type Look = Box<dyn FnOnce(&mut Hub, Time) + Send>;
+
 /// Something for the thread that owns the hub machine.
 pub(crate) enum Event {
     /// A worker asked for its next call.
@@ -35,7 +38,7 @@ pub(crate) enum Event {
     /// Another configuration, and its listeners where they changed.
     Deploy { config: Box<Config>, listeners: Option<Vec<Binding>>, reply: oneshot::Sender<()> },
     /// A look at the machine.
-    Ask(Box<dyn FnOnce(&mut Hub, Time) + Send>),
+    Ask(Look),
     /// Somebody watches the messages flow.
     WatchFlow(FlowSender),
     /// A device lost its identity: its connections end.

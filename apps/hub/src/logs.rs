@@ -108,11 +108,7 @@ impl Logs {
     ) {
         let mut buffer = Vec::with_capacity(1 << 10);
         let mut chunk = vec![0; 8 << 10];
-        loop {
-            let Ok(n) = pipe.read(&mut chunk).await else { break };
-            if n == 0 {
-                break;
-            }
+        while let Ok(n @ 1..) = pipe.read(&mut chunk).await {
             buffer.extend_from_slice(&chunk[..n]);
             while let Some(length) = line_length(&buffer) {
                 let line: Vec<u8> = buffer.drain(..length).collect();

@@ -154,7 +154,7 @@ impl RunningHub {
         });
         serve_control(&state, Arc::clone(&control))?;
         deployer.serve_metrics(control::metrics_router(control)).await?;
-        tracing::info!(ready_ms = began.elapsed().as_millis() as u64, "ready");
+        tracing::info!(ready = ?began.elapsed(), "ready");
         Ok(Self { inbox, deployer, logs, stop, event_loop, socket: state.control_socket() })
     }
 
