@@ -1,0 +1,74 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use rustls_pki_types::CertificateDer;
+use tomte_base::DeviceName;
+
+use crate::IdentityRefusal;
+use crate::device_record::{DamagedRecord, Device, Devices};
+use crate::fingerprint::Fingerprint;
+
+/// The devices in memory, found by name and by the certificate that they present.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    devices: BTreeMap<DeviceName, Device>,
+    names: HashMap<Fingerprint, DeviceName>,
+    damaged: Vec<DamagedRecord>,
+}
+
+impl Registry {
+    pub(crate) fn new((devices, damaged): Devices) -> Self {
+        let mut registry = Self { damaged, ..Self::default() };
+        for device in devices.into_values() {
+            registry.put(device);
+        }
+        registry
+    }
+
+    /// Adds a device, or puts it in the place of the one with its name.
+    pub(crate) fn put(&mut self, device: Device) {
+        for fingerprint in device.earlier.iter().chain([&device.fingerprint]) {
+            self.names.insert(*fingerprint, device.name.clone());
+        }
+        self.devices.insert(device.name.clone(), device);
+    }
+
+    /// As `put`, after the record was written to `path`.
+    pub(crate) fn put_written(&mut self, device: Device, path: &Path) {
+        self.damaged.retain(|damaged| damaged.path != path);
+        self.put(device);
+    }
+
+    pub(crate) fn get(&self, name: &DeviceName) -> Option<&Device> {
+        self.devices.get(name)
+    }
+
+    pub(crate) fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.values()
+    }
+
+    pub(crate) fn damaged(&self) -> &[DamagedRecord] {
+        &self.damaged
+    }
+
+    /// Returns the device whose certificate this is, if it is good at `now_ms`.
+    pub(crate) fn device_of(
+        &self,
+        certificate: &CertificateDer<'_>,
+        now_ms: u64,
+    ) -> Result<DeviceName, IdentityRefusal> {
+        let fingerprint = Fingerprint::of(certificate);
+        let name = self.names.get(&fingerprint).ok_or(IdentityRefusal::NoName)?;
+        let device = self.devices.get(name).ok_or(IdentityRefusal::NoName)?;
+        if device.revoked || device.fingerprint != fingerprint {
+            return Err(IdentityRefusal::Revoked);
+        }
+        if now_ms < device.valid_from_ms {
+            return Err(IdentityRefusal::NotYetValid);
+        }
+        if now_ms > device.expires_ms {
+            return Err(IdentityRefusal::Expired);
+        }
+        Ok(device.name.clone())
+    }
+}
