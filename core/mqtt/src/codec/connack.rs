@@ -99,7 +99,7 @@ impl<'a> ConnackProperties<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let block = PropertyBlock::read(reader, Place::Packet(PacketType::Connack))?;
         let qos = |high: bool| if high { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        let properties = Self {
+        Ok(Self {
             session_expiry_seconds: block.u32(PropertyId::SessionExpiryInterval),
             receive_maximum: block.u16(PropertyId::ReceiveMaximum),
             maximum_qos: block.flag(PropertyId::MaximumQos).map(qos),
@@ -118,11 +118,7 @@ impl<'a> ConnackProperties<'a> {
             authentication_method: block.text(PropertyId::AuthenticationMethod),
             authentication_data: block.binary(PropertyId::AuthenticationData),
             user_properties: UserProperties::received(block),
-        };
-        if properties.authentication_data.is_some() && properties.authentication_method.is_none() {
-            return Err(DecodeError::NoAuthenticationMethod);
-        }
-        Ok(properties)
+        })
     }
 
     /// Appends the properties. Their order has no meaning; it is the one of mosquitto, whose test

@@ -64,8 +64,8 @@ pub enum DecodeError {
     /// A QoS 0 message is marked as a duplicate.
     #[error("a message of QoS 0 is marked as duplicate (MQTT-3.3.1-2)")]
     DuplicateQos0,
-    /// A topic is empty and no alias stands for it.
-    #[error("the topic name is empty (MQTT-4.7.3-1)")]
+    /// A topic filter is empty, or a topic name is and no alias stands for it.
+    #[error("the topic name or filter is empty (MQTT-4.7.3-1)")]
     EmptyTopic,
     /// A topic name holds a wildcard.
     #[error("a topic name holds a wildcard (MQTT-3.3.2-2)")]

@@ -5,9 +5,9 @@
 //! buffer. A packet that [`decode`] returns is well formed: its texts are UTF-8 without U+0000, its
 //! properties are allowed where they are, and single ones are single.
 //!
-//! Not checked here, because the answer is not "close the connection" or depends on state: whether
-//! a topic filter is well formed (SUBACK has a reason code for it), whether an identifier is
-//! expected, whether the sender is the right end to send this packet.
+//! Not checked here, because the answer is a choice or depends on state: where the wildcards of a
+//! topic filter are (a server may close, or answer with a failure in SUBACK), whether an identifier
+//! is expected, whether the sender is the right end to send this packet.
 //!
 //! The `encode_*` functions append one packet each. Fields that a version does not have are left
 //! out. Texts and binary values that do not fit their 16-bit length are cut at that length; see

@@ -111,6 +111,14 @@ impl<'a> Reader<'a> {
         Err(if null { DecodeError::NullCharacter } else { DecodeError::WildcardInTopic })
     }
 
+    /// Reads a topic filter: a text that is not empty. Where its wildcards are is not checked.
+    pub(crate) fn filter(&mut self) -> Result<&'a str, DecodeError> {
+        match self.text()? {
+            "" => Err(DecodeError::EmptyTopic),
+            filter => Ok(filter),
+        }
+    }
+
     fn utf8(&mut self) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.binary()?).map_err(|_| DecodeError::InvalidUtf8)
     }

@@ -21,7 +21,8 @@ pub struct Subscribe<'a> {
 /// One filter of a SUBSCRIBE with its options (3.8.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subscription<'a> {
-    /// The filter as the client wrote it, perhaps with `$share/<group>/`; its form is not checked.
+    /// The filter as the client wrote it, not empty, perhaps with `$share/<group>/`; where its
+    /// wildcards are is not checked.
     pub filter: &'a str,
     /// The highest QoS to deliver with.
     pub qos: QoS,
@@ -54,7 +55,7 @@ impl<'a> Subscription<'a> {
     }
 
     fn read(reader: &mut Reader<'a>, version: Version) -> Result<Self, DecodeError> {
-        let filter = reader.text()?;
+        let filter = reader.filter()?;
         let options = reader.u8()?;
         let bad = DecodeError::BadSubscriptionOptions { options };
         let reserved = match version {

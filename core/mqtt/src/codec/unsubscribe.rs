@@ -10,7 +10,7 @@ pub struct Unsubscribe<'a> {
     pub packet_id: u16,
     /// User properties.
     pub user_properties: UserProperties<'a>,
-    /// The filters in order, at least one; their form is not checked.
+    /// The filters in order, at least one, none empty; where their wildcards are is not checked.
     pub filters: Vec<&'a str>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Unsubscribe<'a> {
         }
         let mut filters = Vec::new();
         while !reader.is_empty() {
-            filters.push(reader.text()?);
+            filters.push(reader.filter()?);
         }
         Ok(Self { packet_id, user_properties: UserProperties::received(block), filters })
     }

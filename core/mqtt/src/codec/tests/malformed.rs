@@ -197,6 +197,12 @@ fn requests_without_filters_are_refused() {
 }
 
 #[test]
+fn filters_that_are_empty_are_refused() {
+    refused(V311, "82 09 0001 0001'a'00 0000 00", E::EmptyTopic);
+    refused(V5, "A2 08 0001 00 0001'a' 0000", E::EmptyTopic);
+}
+
+#[test]
 fn subscription_options_outside_their_range_are_refused() {
     for options in (0u8..=255).filter(|options| *options > 2) {
         let written = format!("82 06 0001 0001'a' {options:02X}");
@@ -257,7 +263,6 @@ fn a_suback_of_311_has_four_codes() {
 fn authentication_data_needs_a_method() {
     let missing = E::NoAuthenticationMethod;
     refused(V5, "10 11 0004'MQTT' 05 02 0000 04 160001'd' 0000", missing);
-    refused(V5, "20 07 00 00 04 160001'd'", missing);
     refused(V5, "F0 02 18 00", missing);
     refused(V5, "F0 01 18", E::Truncated);
 }

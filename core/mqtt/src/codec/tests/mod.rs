@@ -1,3 +1,4 @@
+mod differential;
 mod golden;
 mod malformed;
 mod properties;

@@ -15,6 +15,10 @@ pub(super) fn topic() -> impl Strategy<Value = &'static str> {
     "[a-zA-Z0-9/$é ]{1,24}".prop_map(|text: String| &*text.leak())
 }
 
+fn filter() -> impl Strategy<Value = &'static str> {
+    "[a-z/$+#é ]{1,12}|[$]share/g/[a-z/+#]{1,8}".prop_map(|text: String| &*text.leak())
+}
+
 pub(super) fn data() -> impl Strategy<Value = &'static [u8]> {
     vec(any::<u8>(), 0..200).prop_map(|data| &*data.leak())
 }
@@ -195,7 +199,7 @@ fn ack(version: Version, packet: PacketType) -> impl Strategy<Value = Ack<'stati
 fn subscription(version: Version) -> impl Strategy<Value = Subscription<'static>> {
     use RetainHandling::{DoNotSend, Send, SendIfNew};
     let handling = prop::sample::select(&[Send, SendIfNew, DoNotSend][..]);
-    (text(), qos(), any::<bool>(), any::<bool>(), handling).prop_map(
+    (filter(), qos(), any::<bool>(), any::<bool>(), handling).prop_map(
         move |(filter, qos, no_local, retain_as_published, retain_handling)| match version {
             Version::V311 => Subscription::new(filter, qos),
             Version::V5 => {
@@ -232,7 +236,7 @@ fn suback(version: Version) -> impl Strategy<Value = Packet<'static>> {
 }
 
 fn unsubscribe(version: Version) -> impl Strategy<Value = Packet<'static>> {
-    (packet_id(), user_properties(version), vec(text(), 1..4)).prop_map(
+    (packet_id(), user_properties(version), vec(filter(), 1..4)).prop_map(
         |(packet_id, user_properties, filters)| {
             Packet::Unsubscribe(Unsubscribe { packet_id, user_properties, filters })
         },
