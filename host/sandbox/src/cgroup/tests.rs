@@ -63,7 +63,7 @@ fn the_folder_name_holds_no_path_and_keeps_the_id() {
 #[test]
 fn limits_are_written_in_the_units_of_each_version() {
     let text = |version| {
-        let limits = limits(version, &spec());
+        let limits = limits(version, &spec(), 0);
         limits.iter().map(|(_, file, value, _)| format!("{file}={value}")).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -105,7 +105,7 @@ fn usage_is_read_from_the_files_of_either_version() {
     write("memory.peak", "8192\n");
     let usage = |version| {
         let part = Part { version, folder: folder.path().into() };
-        WorkerGroup { parts: vec![part] }.usage(false)
+        WorkerGroup { parts: vec![part], born_inside: false }.usage(false)
     };
     let expect = |out_of_memory, peak| Usage { out_of_memory, peak_memory: Some(peak) };
     assert_eq!(usage(Version::One), expect(true, 4096));

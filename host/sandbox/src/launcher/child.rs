@@ -170,6 +170,14 @@ unsafe fn enter_control_groups(descriptors: &Descriptors<'_>, reporter: Reporter
         let written = unsafe { libc::write(*entrance, c"0".as_ptr().cast(), 1) };
         reporter.check(Step::JoinControlGroup, if written == 1 { 0 } else { -1 });
     }
+    // Protects the launcher only; the worker shall be the first to go.
+    // SAFETY: constants; the descriptor is closed here alone.
+    unsafe {
+        let file =
+            libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        libc::write(file, c"0".as_ptr().cast(), 1);
+        libc::close(file);
+    }
     // A kernel without this namespace only shows the worker the name of its group.
     // SAFETY: takes no pointers.
     unsafe { libc::unshare(libc::CLONE_NEWCGROUP) };

@@ -127,6 +127,8 @@ impl Launching {
         let hub = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
         let own_user_namespace = !rustix::process::geteuid().is_root();
         let null = sys::open_null().map_err(failed_to("opening /dev/null"))?;
+        // The launcher sits in the group of the next worker, whose lack of memory must not end it.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
         let groups = Groups::prepare(&format!("{hub}.{}", std::process::id()));
         if own_user_namespace {
             sys::become_root_of_own_namespace().map_err(failed_to("making a user namespace"))?;
@@ -174,9 +176,6 @@ impl Launching {
             [PollFd::new(channel, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
         let _ = poll(&mut descriptors, limit);
         let [request, signal] = descriptors.map(|descriptor| !descriptor.revents().is_empty());
-        if !request && !signal && !self.groups.has_leftovers() {
-            self.networks.make_ahead();
-        }
         (request, signal)
     }
 
@@ -199,19 +198,22 @@ impl Launching {
         } else {
             self.start_worker(spec, runtime_folder)
         };
-        let _ = match outcome {
+        match outcome {
             Ok((worker, ends)) => {
                 let report = Report::Started { id: spec.id, pid: worker.pid() };
-                self.workers.insert(spec.id, worker);
                 let ends = [ends.listener.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()];
-                channel.send(&encode_report(&report), &ends)
+                let _ = channel.send(&encode_report(&report), &ends);
+                self.groups.make_ahead();
+                self.groups.settle(&worker.group, spec);
+                self.workers.insert(spec.id, worker);
             }
             Err(Failure { step, object, errno }) => {
                 let error =
                     SpawnError { id: spec.id, name: spec.name.clone(), step, object, errno };
-                channel.send(&encode_report(&Report::Failed(error)), &[])
+                let _ = channel.send(&encode_report(&Report::Failed(error)), &[]);
+                self.groups.make_ahead();
             }
-        };
+        }
         self.networks.make_ahead();
     }
 

@@ -105,6 +105,7 @@ impl Launching {
         match self.clone_into(&plan, network, &group) {
             Ok((first, status, ends)) => Ok((Worker { first, group, status }, ends)),
             Err(failure) => {
+                self.groups.make_ahead();
                 self.groups.remove(group);
                 Err(failure)
             }

@@ -15,7 +15,7 @@ fn print(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
     let (min, p50, p90, p99) = (at(0), at(50), at(90), at(99));
-    println!("{what}: min {min:.2}, p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2} ms");
+    eprintln!("{what}: min {min:.2}, p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2} ms");
 }
 
 /// Starts the worker again and again; `until` waits for what is measured.
