@@ -7,7 +7,8 @@ use crate::batch::Batch;
 use crate::disk::{self, Disk, DiskFile, Folder};
 use crate::frame::HEADER_BYTES;
 use crate::lock::FolderLock;
-use crate::recover::{self, OpenJournalError, RecordRefused, Recovered};
+use crate::opened::{OpenJournalError, RecordRefused, Recovered};
+use crate::recover;
 use crate::sync::{Shared, SyncHandle};
 
 /// Bytes that [`SyncMode::None`] gathers before it writes.
