@@ -1,0 +1,22 @@
+use clap::Args;
+
+use crate::context::Context;
+use crate::control::query_value;
+use crate::exit::Exit;
+
+/// Take the identity of a device away; its connection ends
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tomte device remove thermometer")]
+pub(super) struct Remove {
+    /// The device
+    name: String,
+}
+
+impl Remove {
+    pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Exit> {
+        context.control()?.delete(&format!("/v1/devices/{}", query_value(&self.name)))?;
+        let text = format!("{} can no longer connect; its files can be deleted", self.name);
+        context.screen.show(&serde_json::json!({ "removed": self.name }), |_, _| text)?;
+        Ok(Exit::Ok)
+    }
+}

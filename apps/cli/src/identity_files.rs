@@ -1,0 +1,122 @@
+//! The files that make a device able to log in.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use tomte_base::DeviceName;
+use tomte_hub::StateFolder;
+use tomte_identity::Identity;
+use tomte_wire::control::{Device, DeviceCredentials};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::project::{MANIFEST, Project};
+
+/// Writes certificate, key and the hub's CA into `folder`; the key for its owner alone.
+///
+/// # Errors
+/// Fails when the folder or a file cannot be written.
+pub(crate) fn write(folder: &Path, credentials: &DeviceCredentials) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let name = &credentials.device.name;
+    write_one(&folder.join(format!("{name}.key")), &credentials.private_key, 0o600)?;
+    write_one(&folder.join(format!("{name}.crt")), &credentials.certificate, 0o644)?;
+    write_one(&folder.join("ca.crt"), &credentials.ca_certificate, 0o644)
+}
+
+fn write_one(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(mode).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Makes an identity in the state folder of a hub that is stopped.
+///
+/// # Errors
+/// Fails when the state folder cannot be written, the project has no listener for certificates, or
+/// the device has an identity already.
+pub(crate) fn issue(
+    state: &Path,
+    project: &Project,
+    name: &DeviceName,
+) -> anyhow::Result<DeviceCredentials> {
+    make_private(state)?;
+    let now = SystemTime::now();
+    let folder = StateFolder::new(state).identity();
+    let identity = Identity::open(&folder, project.hub_name(), now)
+        .with_context(|| format!("failed to open the identities in {}", folder.display()))?;
+    let made = identity.add_device(name, now).map_err(|error| {
+        let message = format!("failed to add {name}: {:#}", anyhow::Error::from(error));
+        let help = format!("`tomte device remove {name}` takes its identity away first");
+        Failure::new(Exit::Refused, message, help)
+    })?;
+    Ok(DeviceCredentials {
+        device: Device {
+            name: name.to_string(),
+            fingerprint: made.fingerprint,
+            expires_ms: made.expires_ms,
+            connected: false,
+            declared: project.declares(name),
+        },
+        certificate: made.certificate_pem,
+        private_key: made.private_key_pem,
+        ca_certificate: made.ca_pem,
+        address: address(project)?,
+    })
+}
+
+/// Makes the state folder as a hub does: for its owner alone, because it holds keys.
+fn make_private(state: &Path) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(state);
+    made.with_context(|| format!("failed to make the state folder {}", state.display()))
+}
+
+/// Returns where devices of this machine will find the hub.
+///
+/// # Errors
+/// Fails when the project has no listener for certificates.
+pub(crate) fn address(project: &Project) -> anyhow::Result<String> {
+    let listeners = project.listeners();
+    let found = listeners.iter().find(|(protocol, _)| *protocol == "mqtts");
+    let (_, address) = found.ok_or_else(|| {
+        let message =
+            format!("{MANIFEST}: listeners.mqtts is off: no certificate would be asked for");
+        Failure::new(Exit::Refused, message, "switch it on to let devices log in")
+    })?;
+    let host = if address.ip().is_unspecified() {
+        "localhost".to_owned()
+    } else {
+        address.ip().to_string()
+    };
+    Ok(format!("{host}:{}", address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::template::{self, Language};
+
+    #[test]
+    fn a_device_gets_an_identity_while_the_hub_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = template::project("greenhouse", Language::Python);
+        template::write(folder.path(), &files).unwrap();
+        let project = Project::read(folder.path()).unwrap();
+        let state = folder.path().join(".tomte");
+        let fan = DeviceName::new("fan").unwrap();
+        let credentials = issue(&state, &project, &fan).unwrap();
+        assert!(credentials.device.declared);
+        assert_eq!(credentials.address, "localhost:8883");
+        assert!(credentials.private_key.contains("PRIVATE KEY"));
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+        let again = issue(&state, &project, &fan).unwrap_err();
+        assert_eq!(crate::failure::exit_of(&again), Exit::Refused);
+    }
+}
