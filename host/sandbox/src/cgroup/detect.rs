@@ -70,6 +70,8 @@ pub(super) fn needed_controllers(offered: &str) -> Vec<String> {
 /// Root may use the whole hierarchy; others only the group that was delegated to them.
 pub(super) fn second_version_root(mount: &Path, own: &str, root_user: bool) -> PathBuf {
     let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or("");
+    // An earlier launcher may have moved the hub one level down.
+    let own = own.strip_suffix(super::HUB_FOLDER).unwrap_or(own).trim_end_matches('/');
     if root_user { mount.to_owned() } else { mount.join(own) }
 }
 
@@ -77,7 +79,9 @@ impl Hierarchy {
     /// Tries whether this user may make folders here.
     pub(crate) fn is_usable(&self) -> bool {
         let trial = self.root.join(format!("tomte-trial-{}", std::process::id()));
-        let made = fs::create_dir(&trial).is_ok();
-        made && fs::remove_dir(&trial).is_ok()
+        let made = fs::create_dir(&trial).is_ok() && fs::remove_dir(&trial).is_ok();
+        let offers = self.root.join("cgroup.subtree_control");
+        made && (self.version == Version::One
+            || fs::File::options().write(true).open(offers).is_ok())
     }
 }

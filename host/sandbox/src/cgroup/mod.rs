@@ -13,23 +13,25 @@
 
 mod detect;
 mod leftovers;
+mod limits;
 #[cfg(test)]
 mod tests;
+mod worker_group;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 pub(crate) use detect::{Hierarchy, Version, hierarchies};
 
+pub(crate) use worker_group::WorkerGroup;
+
 use crate::spec::WorkerSpec;
+use limits::{limits, process_limit};
+use worker_group::Part;
 
-/// Length of the period over which processor time is counted, in microseconds.
-const CPU_PERIOD_US: u64 = 100_000;
-/// Smallest share of a period that kernels accept, in microseconds.
-const MIN_CPU_QUOTA_US: u64 = 1_000;
-
+/// Group of the hub itself, where only a part of version 2 was delegated to it.
+const HUB_FOLDER: &str = "tomte-hub";
 /// The folders of one launcher in all hierarchies that it may use.
 pub(crate) struct Groups {
     bases: Vec<Base>,
@@ -197,7 +199,7 @@ impl Base {
         let Hierarchy { version, controllers, root } = hierarchy;
         let folder = ours.join(name);
         if version == Version::Two {
-            offer_controllers(&root, &controllers)?;
+            offer_from_delegated(&root, &controllers)?;
         }
         fs::create_dir_all(&folder)?;
         if version == Version::Two {
@@ -234,138 +236,22 @@ fn offer_controllers(folder: &Path, controllers: &[String]) -> io::Result<()> {
     fs::write(folder.join("cgroup.subtree_control"), offer.join(" "))
 }
 
+/// Offers the controllers of a group that was delegated to the hub and that the hub itself lives in.
+/// A group with processes cannot offer any, so these move into a group of their own below it.
+fn offer_from_delegated(root: &Path, controllers: &[String]) -> io::Result<()> {
+    let offered = offer_controllers(root, controllers);
+    if !is_busy(&offered) {
+        return offered;
+    }
+    let hub = root.join(HUB_FOLDER);
+    fs::create_dir_all(&hub)?;
+    for process in fs::read_to_string(root.join("cgroup.procs"))?.lines() {
+        fs::write(hub.join("cgroup.procs"), process)?;
+    }
+    offer_controllers(root, controllers)
+}
+
 /// Moves the current process into a group.
 fn enter(folder: &Path) -> io::Result<()> {
     fs::write(folder.join("cgroup.procs"), "0")
-}
-
-/// Returns the limit of processes: the first process is ours and does not count, nor do strangers.
-fn process_limit(spec: &WorkerSpec, strangers: u64) -> String {
-    (u64::from(spec.max_processes) + 1 + strangers).to_string()
-}
-
-/// Returns controller, file, value, and whether a kernel without the file is an error.
-fn limits(
-    version: Version,
-    spec: &WorkerSpec,
-    strangers: u64,
-) -> Vec<(&'static str, &'static str, String, bool)> {
-    let memory = spec.memory.to_string();
-    let processes = process_limit(spec, strangers);
-    let quota = (u64::from(spec.cpu_millis) * CPU_PERIOD_US / 1000).max(MIN_CPU_QUOTA_US);
-    let mut limits = match version {
-        Version::One => vec![
-            ("memory", "memory.limit_in_bytes", memory.clone(), true),
-            ("memory", "memory.memsw.limit_in_bytes", memory, false),
-            ("pids", "pids.max", processes, true),
-        ],
-        Version::Two => vec![
-            ("memory", "memory.max", memory, true),
-            ("memory", "memory.swap.max", "0".into(), false),
-            ("memory", "memory.oom.group", "1".into(), false),
-            ("pids", "pids.max", processes, true),
-        ],
-    };
-    match version {
-        _ if spec.cpu_millis == 0 => {}
-        Version::One => {
-            limits.push(("cpu", "cpu.cfs_period_us", CPU_PERIOD_US.to_string(), true));
-            limits.push(("cpu", "cpu.cfs_quota_us", quota.to_string(), true));
-        }
-        Version::Two => limits.push(("cpu", "cpu.max", format!("{quota} {CPU_PERIOD_US}"), true)),
-    }
-    limits
-}
-
-/// The control groups of one worker.
-#[derive(Debug, Default)]
-pub(crate) struct WorkerGroup {
-    parts: Vec<Part>,
-    /// Whether the launcher sits in the folders of version 1, so that what it clones is born there.
-    born_inside: bool,
-}
-
-#[derive(Debug)]
-struct Part {
-    version: Version,
-    folder: PathBuf,
-}
-
-/// What the memory controller tells of a worker that has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) out_of_memory: bool,
-    pub(crate) peak_memory: Option<u64>,
-}
-
-impl WorkerGroup {
-    /// Gives the folders the name of their worker. Where that fails, they keep the one they have.
-    fn rename(&mut self, name: &str) {
-        for part in &mut self.parts {
-            let renamed = part.folder.with_file_name(name);
-            if fs::rename(&part.folder, &renamed).is_ok() {
-                part.folder = renamed;
-            }
-        }
-    }
-
-    /// Opens the files through which a process enters the groups that it must enter by itself.
-    pub(crate) fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
-        if self.born_inside {
-            return Ok(Vec::new());
-        }
-        self.open(Version::One, |folder| {
-            File::options().write(true).open(folder.join("cgroup.procs"))
-        })
-    }
-
-    /// Opens the group of version 2, into which a process can be cloned.
-    pub(crate) fn birthplace(&self) -> io::Result<Option<OwnedFd>> {
-        Ok(self.open(Version::Two, |folder| File::open(folder))?.pop())
-    }
-
-    fn open(
-        &self,
-        version: Version,
-        open: impl Fn(&Path) -> io::Result<File>,
-    ) -> io::Result<Vec<OwnedFd>> {
-        let parts = self.parts.iter().filter(|part| part.version == version);
-        parts.map(|part| open(&part.folder).map(OwnedFd::from)).collect()
-    }
-
-    /// Kills every process of the worker, where the kernel can do it in one go.
-    pub(crate) fn kill(&self) {
-        for part in &self.parts {
-            let _ = fs::write(part.folder.join("cgroup.kill"), "1");
-        }
-    }
-
-    /// Reads what happened to the memory of the worker.
-    pub(crate) fn usage(&self, killed: bool) -> Usage {
-        let mut usage = Usage::default();
-        for part in &self.parts {
-            let read = |file| fs::read_to_string(part.folder.join(file)).ok();
-            let (events, peak) = match part.version {
-                Version::One => ("memory.oom_control", "memory.max_usage_in_bytes"),
-                Version::Two => ("memory.events", "memory.peak"),
-            };
-            if let Some(events) = read(events) {
-                usage.out_of_memory = match counter(&events, "oom_kill") {
-                    Some(kills) => kills > 0,
-                    // Kernels before 4.13 do not count kills, only failed requests.
-                    None => killed && read("memory.failcnt").is_some_and(|n| n.trim() != "0"),
-                };
-            }
-            usage.peak_memory = usage.peak_memory.or_else(|| read(peak)?.trim().parse().ok());
-        }
-        usage
-    }
-}
-
-/// Returns the number behind `name` in lines of names and numbers.
-fn counter(lines: &str, name: &str) -> Option<u64> {
-    lines.lines().find_map(|line| {
-        let (key, value) = line.split_once(' ')?;
-        (key == name).then(|| value.trim().parse().ok())?
-    })
 }

@@ -1,4 +1,5 @@
 use super::detect::{first_version, needed_controllers, second_version_root};
+use super::worker_group::{Usage, counter};
 use super::*;
 
 const MIXED: &str = "\
@@ -53,6 +54,12 @@ fn a_user_other_than_root_stays_in_the_delegated_group() {
     let place = |root| second_version_root(Path::new("/sys/fs/cgroup"), own, root);
     assert_eq!(place(false), Path::new("/sys/fs/cgroup/user.slice/a.service"));
     assert_eq!(place(true), Path::new("/sys/fs/cgroup"));
+}
+
+#[test]
+fn a_hub_that_was_moved_down_finds_its_delegated_group_again() {
+    let place = second_version_root(Path::new("/c"), "0::/a.service/tomte-hub\n", false);
+    assert_eq!(place, Path::new("/c/a.service"));
 }
 
 #[test]

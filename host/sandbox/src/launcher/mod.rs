@@ -83,6 +83,7 @@ fn run(state_folder: Option<OsString>) -> i32 {
         eprintln!("{HIDDEN_WORD} is started by the hub itself, not by hand");
         return 2;
     };
+    sys::close_inherited();
     // SAFETY: the hub passes the socket as standard input, which nothing else in this process uses.
     let channel = Channel::from_descriptor(unsafe { OwnedFd::from_raw_fd(0) });
     let report = |report: &Report| channel.send(&encode_report(report), &[]);

@@ -18,6 +18,7 @@ const MAX_HOST_NAME: usize = 63;
 /// Room for one file in `/tmp`, in bytes: more of it than files means more files.
 const BYTES_PER_INODE: u64 = 4096;
 const MIN_INODES: u64 = 1024;
+const MIN_TMP_BYTES: u64 = 1 << 20;
 /// What a program may map beyond its memory limit when only `RLIMIT_DATA` can hold it: stacks of
 /// threads count there as soon as they are reserved.
 const DATA_SLACK: u64 = 256 << 20;
@@ -129,6 +130,8 @@ fn host_name(function: &str) -> Result<CString, Failure> {
 }
 
 fn tmpfs_options(bytes: u64) -> Result<CString, Failure> {
+    // The kernel takes a size of 0 for no limit.
+    let bytes = bytes.max(MIN_TMP_BYTES);
     let inodes = (bytes / BYTES_PER_INODE).max(MIN_INODES);
     c_string(OsStr::new(&format!("mode=1777,size={bytes},nr_inodes={inodes}")))
 }

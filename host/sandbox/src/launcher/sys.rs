@@ -20,6 +20,13 @@ pub(crate) fn open_null() -> io::Result<OwnedFd> {
     Ok(std::fs::File::options().read(true).write(true).open("/dev/null")?.into())
 }
 
+/// Closes what a hub that forgot to mark its descriptors passed on, all but the standard three.
+pub(crate) fn close_inherited() {
+    // SAFETY: called first in `main`, when nothing of this process owns a descriptor yet. Kernels
+    // before 5.9 do without: workers close all descriptors once more.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+}
+
 /// Enters a new user namespace in which the caller has all capabilities and number 0.
 pub(crate) fn become_root_of_own_namespace() -> io::Result<()> {
     let user = rustix::process::geteuid().as_raw();

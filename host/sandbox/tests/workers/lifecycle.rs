@@ -1,7 +1,9 @@
 //! From start to end: what is told, and what is left behind.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -101,6 +103,37 @@ fn the_end_of_the_launcher_ends_its_workers() {
     wait_until("the worker is gone", || is_gone(started.pid));
     let error = bench.launcher.spawn(&bench.shell("true")).unwrap_err();
     assert_eq!(error.step, Step::Request);
+}
+
+/// Plays the hub in the next test, which runs this in a process of its own and kills it.
+#[test]
+#[ignore = "a part of another test"]
+fn a_hub_to_be_killed() {
+    let Some(bench) = bench() else { return };
+    let started = bench.launcher.spawn(&bench.shell("setsid -f sleep 600; sleep 600")).unwrap();
+    eprintln!("started {} {}", bench.launcher.pid(), started.pid);
+    std::thread::sleep(PATIENCE);
+}
+
+#[test]
+fn the_end_of_the_hub_ends_launcher_and_workers() {
+    if bench().is_none() {
+        return;
+    }
+    let mut hub = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "lifecycle::a_hub_to_be_killed", "--nocapture"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(hub.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.find(|line| line.starts_with("started ")).unwrap();
+    let pids: Vec<u32> = line.split(' ').skip(1).map(|pid| pid.parse().unwrap()).collect();
+    assert!(!is_gone(pids[0]) && !is_gone(pids[1]));
+    hub.kill().unwrap();
+    hub.wait().unwrap();
+    wait_until("launcher and worker are gone", || pids.iter().all(|pid| is_gone(*pid)));
+    assert_eq!(group_folders(pids[0]), Vec::<PathBuf>::new());
 }
 
 #[test]

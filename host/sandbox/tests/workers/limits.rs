@@ -2,7 +2,7 @@
 
 use tomte_sandbox::{ExitStatus, WorkerSpec};
 
-use crate::support::{bench, limits};
+use crate::support::{PATIENCE, bench, limits};
 
 const KILLED: ExitStatus = ExitStatus::Signal(9);
 
@@ -23,6 +23,21 @@ print('took 400 MiB')
     assert!(outcome.exit.peak_memory.unwrap() > 32 << 20);
     let modest = bench.run(&bench.python("print(len(bytes(1 << 20)))"));
     assert!(!modest.exit.out_of_memory && modest.success() == "1048576\n");
+}
+
+/// The launcher sits in the group of the next worker, and must not be what the kernel ends.
+#[test]
+fn workers_out_of_memory_at_once_do_not_end_the_launcher() {
+    let Some(bench) = bench().filter(|_| limits("memory")) else { return };
+    let script = "head -c 50000000 /dev/zero | tail -c 49000000 | wc -c";
+    let greedy = || WorkerSpec { memory: 8 << 20, ..bench.shell(script) };
+    for _ in 0..20 {
+        bench.launcher.spawn(&greedy()).unwrap();
+    }
+    for _ in 0..20 {
+        assert!(bench.exits.recv_timeout(PATIENCE).unwrap().out_of_memory);
+    }
+    assert_eq!(bench.run(&bench.shell("cat /proc/self/oom_score_adj")).success(), "0\n");
 }
 
 #[test]
