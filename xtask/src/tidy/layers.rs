@@ -50,7 +50,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "simulation",
         folders: &["testing/sim"],
-        imports: &["base", "core", "plans", "core hub", "wire"],
+        // The journal is simulated with its disk, not replaced.
+        imports: &["base", "core", "plans", "core hub", "wire", "host"],
     },
     Layer { name: "testkit", folders: &["testing/testkit"], imports: &["base", "wire"] },
     Layer { name: "testing", folders: &["testing/*"], imports: &["base", "wire", "testkit"] },

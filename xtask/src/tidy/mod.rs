@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of the house that a program can check.
 
 mod architecture;
+mod documents;
 mod layers;
 
 use anyhow::{Result, bail};
@@ -18,13 +19,17 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut offences = layers::offences(&graph);
     offences.extend(layers::missing_descriptions(&graph));
     offences.extend(architecture::offences(workspace)?);
+    offences.extend(documents::offences(workspace)?);
     offences.extend(capabilities::offences(workspace)?);
     for offence in &offences {
         eprintln!("tidy: {offence}");
     }
     match offences.len() {
         0 => {
-            println!("tidy ok: {} crates, layers, names, capabilities", graph.crates.len());
+            println!(
+                "tidy ok: {} crates, layers, names, documents, capabilities",
+                graph.crates.len()
+            );
             Ok(())
         }
         count => bail!("{count} rules of the house are broken"),
