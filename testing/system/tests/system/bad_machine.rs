@@ -1,0 +1,81 @@
+//! Machines that lack something: a port, an interpreter, room on the disk.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use tomte_testkit::{Control, Hub, Output, Process, free_port, tomte_binary, until};
+use tomte_wire::control::Status;
+
+use crate::client::{Client, Library};
+use crate::manifests::{broker, one_function, write_function};
+
+#[test]
+fn a_port_that_is_taken_is_named_and_the_old_listeners_stay() {
+    let hub = Hub::start(&broker()).unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    hub.write_manifest(&broker().replace("{mqtt}", &port)).unwrap();
+    let output = hub.tomte(&["apply"]).unwrap();
+    assert_ne!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains(&port), "{}", output.stderr);
+    let mut receiver = Client::anonymous(Library::Paho, 5, "r", hub.mqtt).subscribe("a", 1);
+    drop(Client::anonymous(Library::Paho, 5, "s", hub.mqtt).publish("a", 1, &["still"]));
+    assert_eq!(receiver.payload(), "still");
+}
+
+/// The hub's path has no interpreter. A machine without python3 in the usual places cannot be had
+/// here, so the manifest asks for a runtime that no machine has.
+#[test]
+fn a_runtime_without_its_interpreter_is_refused_by_name() {
+    let hub = Hub::start(&broker()).unwrap();
+    write_function(&hub.project(), "work", "app.py", "def handler(e, c):\n    return e\n").unwrap();
+    hub.write_manifest(&one_function("python3.99", "")).unwrap();
+    let output = hub.tomte(&["apply"]).unwrap();
+    assert_ne!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains("python3"), "{}", output.stderr);
+}
+
+/// A hub whose state is on a disk of 8 MiB, in a mount namespace of its own.
+///
+/// Proves: MQT-2.
+#[test]
+fn a_full_disk_stops_acknowledgements_and_nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    let state = project.join(".tomte");
+    fs::create_dir_all(&state).unwrap();
+    let port = free_port().unwrap();
+    let manifest = broker().replace("{mqtt}", &port.to_string()).replace("{mqtts}", "0");
+    fs::write(project.join("tomte.toml"), manifest).unwrap();
+    let hub = start_on_small_disk(&project, &state);
+    let outside = format!("/proc/{}/root{}", hub.pid(), state.display());
+    let control = Control::new(&std::path::Path::new(&outside).join("control.sock"));
+    until("the hub to answer", Duration::from_secs(20), || control.status().ok());
+    apply(&project, &outside);
+    let keeper = Client::anonymous(Library::Paho, 4, "keeper", port).with_kept_session();
+    drop(keeper.subscribe("full", 1));
+    let sender = Client::anonymous(Library::Paho, 4, "sender", port);
+    let mut running = sender.start_publishing_numbers("full", 300, 60_000);
+    let acknowledged = running.count_until_gone("acknowledged");
+    assert!(acknowledged > 0 && acknowledged < 300, "{acknowledged} of 18 MB were acknowledged");
+    let status: Status = control.status().unwrap();
+    assert!(status.queued_messages >= acknowledged as u64, "{status:?}");
+}
+
+fn start_on_small_disk(project: &std::path::Path, state: &std::path::Path) -> Process {
+    let mut command = Command::new("unshare");
+    let is_root = rustix::process::geteuid().is_root();
+    command.args(if is_root { &["-m"][..] } else { &["-Urm"][..] });
+    let script = "mount -t tmpfs -o size=8m,mode=700 tmpfs \"$1\" && cd \"$2\" && exec \"$3\" run";
+    command.args(["sh", "-c", script, "sh"]).arg(state).arg(project);
+    Process::start(command.arg(tomte_binary().unwrap())).unwrap()
+}
+
+fn apply(project: &std::path::Path, state: &str) {
+    let mut command = Command::new(tomte_binary().unwrap());
+    command.current_dir(project).args(["--state", state, "apply"]);
+    let output = Output::of(&mut command).unwrap();
+    assert_eq!(output.code, Some(0), "{output:?}");
+}

@@ -1,0 +1,130 @@
+//! The first five minutes and the demonstration, as a person would type them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tomte_testkit::{Output, Process, tomte_binary};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn tomte(folder: &Path) -> Command {
+    let mut command = Command::new(tomte_binary().unwrap());
+    command.current_dir(folder).env_remove("TOMTE_STATE").env("NO_COLOR", "1");
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Output::of(tomte(folder).args(arguments)).unwrap()
+}
+
+#[track_caller]
+fn run_well(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert_eq!(output.code, Some(0), "{arguments:?}: {output:?}");
+    output.stdout
+}
+
+/// A new project with a hub of `tomte dev`.
+struct Workshop {
+    folder: tempfile::TempDir,
+    dev: Process,
+}
+
+impl Workshop {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        run_well(folder.path(), &["new", "greenhouse"]);
+        let project = folder.path().join("greenhouse");
+        let manifest = fs::read_to_string(project.join("tomte.toml")).unwrap();
+        let quiet = format!("{manifest}\n[listeners.mqtts]\nbind = \"127.0.0.1:0\"\n");
+        fs::write(project.join("tomte.toml"), quiet).unwrap();
+        let mut dev = Process::start(tomte(&project).arg("dev")).unwrap();
+        dev.line_with("127.0.0.1:", PATIENCE).unwrap();
+        Self { folder, dev }
+    }
+
+    fn project(&self) -> std::path::PathBuf {
+        self.folder.path().join("greenhouse")
+    }
+}
+
+#[test]
+fn the_first_five_minutes_go_as_the_readme_says() {
+    let workshop = Workshop::open();
+    let project = workshop.project();
+    let added = run_well(&project, &["device", "add", "thermometer"]);
+    assert!(added.contains("mosquitto_pub"), "{added}");
+    let reading = ["sensors/1/temperature", r#"{"celsius": 31}"#, "--as", "thermometer"];
+    run_well(&project, &[&["send"], reading.as_slice()].concat());
+    let why = run_well(&project, &["why", "sensors/1/temperature", "--as", "thermometer"]);
+    for expect in ["thermometer", "hot", "regulate", "fan"] {
+        assert!(why.contains(expect), "{expect} in {why}");
+    }
+    let status: Value =
+        serde_json::from_str(&run_well(&project, &["-o", "json", "status"])).unwrap();
+    assert_eq!(status["functions"]["regulate"]["succeeded"], 1);
+    assert!(run_well(&project, &["logs"]).contains("31 degrees"));
+    let called = run_well(&project, &["call", "regulate", r#"{"celsius": 30}"#]);
+    assert!(called.contains("\"speed\""), "{called}");
+}
+
+#[test]
+fn saving_a_function_makes_the_hub_run_the_new_one() {
+    let mut workshop = Workshop::open();
+    let project = workshop.project();
+    let file = project.join("functions/regulate/app.py");
+    let code = "def handler(event, context):\n    return {'fan': 'changed'}\n";
+    fs::write(&file, code).unwrap();
+    workshop.dev.line_with("revision", PATIENCE).unwrap();
+    let called = run_well(&project, &["call", "regulate", r#"{"celsius": 30}"#]);
+    assert!(called.contains("changed"), "{called}");
+    // A mistake is shown and the hub goes on with what it has.
+    fs::write(project.join("tomte.toml"), "[hbu]\n").unwrap();
+    workshop.dev.line_with("hbu", PATIENCE).unwrap();
+    let called = run_well(&project, &["call", "regulate", r#"{"celsius": 30}"#]);
+    assert!(called.contains("changed"), "{called}");
+}
+
+#[test]
+fn a_function_is_tested_without_a_hub() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(folder.path(), &["new", "greenhouse"]);
+    let project = folder.path().join("greenhouse");
+    let tested = run_well(&project, &["test", "regulate", r#"{"celsius": 33}"#]);
+    assert!(tested.contains("100"), "{tested}");
+    let failed = run(&project, &["test", "regulate", r#"{}"#]);
+    assert_eq!(failed.code, Some(6), "the function raised: {failed:?}");
+}
+
+#[test]
+fn the_demonstration_ends_by_itself_with_a_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["demo", "--for", "4s"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    for expect in ["thermometer", "regulate", "fan"] {
+        assert!(output.stdout.contains(expect), "{expect} in {}", output.stdout);
+    }
+}
+
+#[test]
+fn interrupting_the_demonstration_ends_it_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Process::start(tomte(folder.path()).arg("demo")).unwrap();
+    // The first reading that went all the way.
+    demo.line_with("in all", PATIENCE).unwrap();
+    demo.signal(rustix::process::Signal::INT).unwrap();
+    let status = demo.wait(PATIENCE).unwrap();
+    assert_eq!(status.code(), Some(0), "{}", demo.written());
+}
+
+#[test]
+fn without_a_hub_a_command_says_so_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    run_well(folder.path(), &["new", "greenhouse"]);
+    let output = run(&folder.path().join("greenhouse"), &["status"]);
+    assert_eq!(output.code, Some(4), "{output:?}");
+    assert!(output.stderr.contains("tomte "), "{}", output.stderr);
+}

@@ -1,0 +1,17 @@
+//! The real binary, driven as a person and their devices would: processes, sockets, files.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+mod bad_clients;
+mod bad_functions;
+mod bad_machine;
+mod bad_manifest;
+mod client;
+mod clients;
+mod command_line;
+mod crash;
+mod deployment;
+mod main_job;
+mod manifests;
+mod rust_client;
+mod why;
