@@ -47,7 +47,7 @@ async fn run_once(
     request.manifest = only_function(&request.manifest, function)?;
     request.code.retain(|other, _| other == function);
     let wanted = request.code.get(function).cloned();
-    let hub = RunningHub::start(state.path()).await?;
+    let hub = RunningHub::start(state.path(), None).await?;
     for packed in code.into_iter().filter(|packed| Some(&packed.digest) == wanted.as_ref()) {
         hub.deployer.put_code(&packed.digest, &packed.zip)?;
     }

@@ -58,10 +58,7 @@ pub fn run(options: HubOptions) -> anyhow::Result<()> {
         .build()
         .context("failed to start the threads of the hub")?;
     runtime.block_on(async {
-        let hub = RunningHub::start(&options.state).await?;
-        if let Some(project) = options.project.filter(|_| hub.deployer.running().is_none()) {
-            hub.deploy_project(&project).await?;
-        }
+        let hub = RunningHub::start(&options.state, options.project.as_deref()).await?;
         hub.until_stopped(options.shutdown).await
     })
 }
@@ -77,8 +74,9 @@ pub(crate) struct RunningHub {
 }
 
 impl RunningHub {
-    /// Starts a hub on a state folder, with what was deployed last.
-    pub(crate) async fn start(state: &Path) -> anyhow::Result<Self> {
+    /// Starts a hub on a state folder, with what was deployed last, or with `project` when nothing
+    /// was. The control interface answers once all of that runs.
+    pub(crate) async fn start(state: &Path, project: Option<&Path>) -> anyhow::Result<Self> {
         let state = StateFolder::new(state);
         state.create()?;
         let began = Instant::now();
@@ -139,6 +137,9 @@ impl RunningHub {
             addresses,
             durability,
         }));
+        if let Some(project) = project.filter(|_| deployer.running().is_none()) {
+            deploy_project(&deployer, project).await?;
+        }
         let (stop_sender, stop) = watch::channel(false);
         let control = Arc::new(Control {
             inbox: inbox.clone(),
@@ -156,16 +157,6 @@ impl RunningHub {
         deployer.serve_metrics(control::metrics_router(control)).await?;
         tracing::info!(ready = ?began.elapsed(), "ready");
         Ok(Self { inbox, deployer, logs, stop, event_loop, socket: state.control_socket() })
-    }
-
-    /// Deploys a folder with a manifest and code.
-    pub(crate) async fn deploy_project(&self, project: &Path) -> anyhow::Result<()> {
-        let (request, code) = read_project(project)?;
-        for packed in code {
-            self.deployer.put_code(&packed.digest, &packed.zip)?;
-        }
-        self.deployer.apply(request).await?;
-        Ok(())
     }
 
     /// Waits for a reason to stop, then stops everything.
@@ -200,6 +191,16 @@ impl RunningHub {
             Err(_) => Err(anyhow!("the event loop panicked; see the log")),
         }
     }
+}
+
+/// Deploys a folder with a manifest and code.
+async fn deploy_project(deployer: &Arc<Deployer>, project: &Path) -> anyhow::Result<()> {
+    let (request, code) = read_project(project)?;
+    for packed in code {
+        deployer.put_code(&packed.digest, &packed.zip)?;
+    }
+    deployer.apply(request).await?;
+    Ok(())
 }
 
 /// Waits until the value is true; for ever when nobody can set it any more.
