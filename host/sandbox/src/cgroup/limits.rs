@@ -8,19 +8,31 @@ const CPU_PERIOD_US: u64 = 100_000;
 /// Smallest share of a period that kernels accept, in microseconds.
 const MIN_CPU_QUOTA_US: u64 = 1_000;
 
-/// Returns the limit of processes: the first process is ours and does not count, nor do strangers.
-pub(super) fn process_limit(spec: &WorkerSpec, strangers: u64) -> String {
-    (u64::from(spec.max_processes) + 1 + strangers).to_string()
+/// Whether the launcher sits in the group that is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Launcher {
+    /// It does, so it needs room for itself, and must not be slowed down.
+    Inside,
+    Outside,
+}
+
+/// Returns the limit of processes: those of ours do not count.
+fn process_limit(spec: &WorkerSpec, launcher: Launcher) -> String {
+    let ours = match launcher {
+        Launcher::Inside => 2,
+        Launcher::Outside => 1,
+    };
+    (u64::from(spec.max_processes) + ours).to_string()
 }
 
 /// Returns controller, file, value, and whether a kernel without the file is an error.
 pub(super) fn limits(
     version: Version,
     spec: &WorkerSpec,
-    strangers: u64,
+    launcher: Launcher,
 ) -> Vec<(&'static str, &'static str, String, bool)> {
     let memory = spec.memory.to_string();
-    let processes = process_limit(spec, strangers);
+    let processes = process_limit(spec, launcher);
     let quota = (u64::from(spec.cpu_millis) * CPU_PERIOD_US / 1000).max(MIN_CPU_QUOTA_US);
     let mut limits = match version {
         Version::One => vec![
@@ -36,7 +48,7 @@ pub(super) fn limits(
         ],
     };
     match version {
-        _ if spec.cpu_millis == 0 => {}
+        _ if spec.cpu_millis == 0 || launcher == Launcher::Inside => {}
         Version::One => {
             limits.push(("cpu", "cpu.cfs_period_us", CPU_PERIOD_US.to_string(), true));
             limits.push(("cpu", "cpu.cfs_quota_us", quota.to_string(), true));

@@ -27,7 +27,7 @@ pub(crate) use detect::{Hierarchy, Version, hierarchies};
 pub(crate) use worker_group::WorkerGroup;
 
 use crate::spec::WorkerSpec;
-use limits::{limits, process_limit};
+use limits::{Launcher, limits};
 use worker_group::Part;
 
 /// Group of the hub itself, where only a part of version 2 was delegated to it.
@@ -132,20 +132,20 @@ impl Groups {
                     folder
                 }
             };
-            let strangers = u64::from(group.born_inside && base.version == Version::One);
-            base.limit(&folder, spec, strangers)?;
+            let inside = group.born_inside && base.version == Version::One;
+            base.limit(&folder, spec, if inside { Launcher::Inside } else { Launcher::Outside })?;
         }
         Ok(())
     }
 
-    /// Takes back the room for the launcher, when it has moved on.
-    pub(crate) fn settle(&self, group: &WorkerGroup, spec: &WorkerSpec) {
-        for part in group.parts.iter().filter(|_| group.born_inside) {
-            let path = part.folder.join("pids.max");
-            if part.version == Version::One && path.exists() {
-                let _ = fs::write(path, process_limit(spec, 0));
-            }
-        }
+    /// Writes the limits that would have held the launcher up too, when it has moved on. Returns
+    /// whether all limits hold now.
+    #[must_use]
+    pub(crate) fn settle(&self, group: &WorkerGroup, spec: &WorkerSpec) -> bool {
+        self.bases.iter().all(|base| {
+            let part = group.parts.iter().find(|part| part.folder.starts_with(&base.folder));
+            part.is_none_or(|part| base.limit(&part.folder, spec, Launcher::Outside).is_ok())
+        })
     }
 
     /// Removes the folders of a worker whose processes have ended, later if they are still busy.
@@ -217,9 +217,9 @@ impl Base {
         &self,
         folder: &Path,
         spec: &WorkerSpec,
-        strangers: u64,
+        launcher: Launcher,
     ) -> Result<(), (PathBuf, io::Error)> {
-        for (controller, file, value, needed) in limits(self.version, spec, strangers) {
+        for (controller, file, value, needed) in limits(self.version, spec, launcher) {
             let path = folder.join(file);
             if !self.has(controller) || (!needed && !path.exists()) {
                 continue;

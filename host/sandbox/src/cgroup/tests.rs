@@ -70,7 +70,7 @@ fn the_folder_name_holds_no_path_and_keeps_the_id() {
 #[test]
 fn limits_are_written_in_the_units_of_each_version() {
     let text = |version| {
-        let limits = limits(version, &spec(), 0);
+        let limits = limits(version, &spec(), Launcher::Outside);
         limits.iter().map(|(_, file, value, _)| format!("{file}={value}")).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -93,6 +93,13 @@ fn limits_are_written_in_the_units_of_each_version() {
             "cpu.max=25000 100000",
         ]
     );
+}
+
+#[test]
+fn a_launcher_inside_gets_room_for_itself_and_is_not_slowed_down() {
+    let limits = limits(Version::One, &spec(), Launcher::Inside);
+    assert!(limits.iter().all(|(controller, ..)| *controller != "cpu"));
+    assert!(limits.iter().any(|(_, file, value, _)| *file == "pids.max" && value == "34"));
 }
 
 #[test]

@@ -205,7 +205,9 @@ impl Launching {
                 let ends = [ends.listener.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()];
                 let _ = channel.send(&encode_report(&report), &ends);
                 self.groups.make_ahead();
-                self.groups.settle(&worker.group, spec);
+                if !self.groups.settle(&worker.group, spec) {
+                    worker.kill();
+                }
                 self.workers.insert(spec.id, worker);
             }
             Err(Failure { step, object, errno }) => {

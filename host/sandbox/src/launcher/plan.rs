@@ -201,3 +201,92 @@ impl From<io::Error> for Failure {
         Failure::new(Step::Pipe, String::new(), error.raw_os_error().unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(extra_read_only: &[&str]) -> WorkerSpec {
+        WorkerSpec {
+            id: 50_007,
+            name: "a_b:c".repeat(20),
+            argv: vec!["/bin/true".into(), "x".into()],
+            env: vec![("A".into(), "1".into())],
+            code: "/srv/code".into(),
+            runtime_files: Vec::new(),
+            extra_read_only: extra_read_only.iter().map(PathBuf::from).collect(),
+            memory: 1 << 20,
+            cpu_millis: 0,
+            max_processes: 5,
+            tmp_bytes: 0,
+            max_open_files: 9,
+        }
+    }
+
+    fn plan(extra_read_only: &[&str], own_user_namespace: bool) -> Result<Plan, Failure> {
+        let host = Host {
+            root: Path::new("/state/root"),
+            own_user_namespace,
+            limits_memory: false,
+            limits_processes: false,
+        };
+        Plan::make(&spec(extra_read_only), Some(Path::new("/state/runtime")), &host)
+    }
+
+    fn texts(strings: &[CString]) -> Vec<&str> {
+        strings.iter().map(|text| text.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn folders_above_a_bind_are_made_first() {
+        let plan = plan(&["/root/.pyenv/versions/3.11", "/usr/lib"], false).unwrap();
+        assert_eq!(
+            texts(&plan.folders),
+            ["root", "root/.pyenv", "root/.pyenv/versions", "root/.pyenv/versions/3.11"]
+        );
+        let targets: Vec<_> = plan.binds.iter().map(|bind| bind.target.to_str().unwrap()).collect();
+        assert_eq!(targets, ["root/.pyenv/versions/3.11", "var/task", "var/runtime"]);
+    }
+
+    #[test]
+    fn folders_that_workers_have_of_their_own_cannot_be_bound() {
+        for path in ["/", "/etc", "/proc", "/tmp", "/var", "relative", "/a/../etc", "/a/./../b"] {
+            let failure = plan(&[path], false).err().unwrap();
+            assert_eq!((failure.step, failure.object.as_str()), (Step::Bind, path));
+        }
+    }
+
+    #[test]
+    fn users_are_spread_over_a_range_that_is_never_root() {
+        let plan = plan(&[], false).unwrap();
+        assert_eq!((plan.user, plan.id_map.to_str().unwrap()), (100_007, "1000 100007 1"));
+        let plan = self::plan(&[], true).unwrap();
+        assert_eq!((plan.user, plan.id_map.to_str().unwrap()), (0, "1000 0 1"));
+        assert_eq!(host_user(u64::MAX, false), 100_000 + 1_615);
+    }
+
+    #[test]
+    fn a_host_name_is_short_and_plain() {
+        let name = plan(&[], false).unwrap().host_name;
+        assert_eq!(name.count_bytes(), 63);
+        assert!(name.to_str().unwrap().starts_with("a-b-ca-b-c"));
+    }
+
+    #[test]
+    fn tmp_is_never_without_limit() {
+        let plan = plan(&[], false).unwrap();
+        assert_eq!(plan.tmp_options.to_str().unwrap(), "mode=1777,size=1048576,nr_inodes=1024");
+    }
+
+    #[test]
+    fn without_control_groups_limits_are_set_on_the_process() {
+        let limits = plan(&[], false).unwrap().limits;
+        let value = |resource: libc::__rlimit_resource_t| {
+            let resource = libc::c_int::try_from(resource).unwrap();
+            limits.iter().find(|(found, _)| *found == resource).map(|(_, value)| *value)
+        };
+        assert_eq!(value(libc::RLIMIT_NPROC), Some(6));
+        assert_eq!(value(libc::RLIMIT_DATA), Some((1 << 20) + DATA_SLACK));
+        assert_eq!((value(libc::RLIMIT_NOFILE), value(libc::RLIMIT_CORE)), (Some(9), Some(0)));
+    }
+}
