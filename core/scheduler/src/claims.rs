@@ -108,12 +108,16 @@ impl Claims {
         }
     }
 
-    /// Notes that `pool` got a worker or a call: it is passed over no longer.
-    pub(crate) fn served(&mut self, pool: PoolKey) {
-        let Some(claim) = self.by_pool.get_mut(&pool) else { return };
-        if let Some(blocked) = claim.blocked.take() {
-            self.blocked.remove(&(blocked, pool));
-        }
+    /// Notes that `pool` got a worker or a call: it is passed over no longer. Tells whether it was.
+    pub(crate) fn served(&mut self, pool: PoolKey) -> bool {
+        let Some(claim) = self.by_pool.get_mut(&pool) else { return false };
+        let Some(blocked) = claim.blocked.take() else { return false };
+        self.blocked.remove(&(blocked, pool))
+    }
+
+    /// Tells whether there was no room for `pool` since it was last served.
+    pub(crate) fn is_blocked(&self, pool: PoolKey) -> bool {
+        self.by_pool.get(&pool).is_some_and(|claim| claim.blocked.is_some())
     }
 
     /// Counts a use of room in favour of somebody.
@@ -195,6 +199,15 @@ mod tests {
         claims.block(PoolKey(1), Time::from_millis(0));
         (0..9).for_each(|_| claims.count_choice());
         assert_eq!(order(&claims, 60_000)[2], (1, false));
+    }
+
+    #[test]
+    fn a_claim_for_calls_that_becomes_one_for_the_reserve_is_not_overdue() {
+        let mut claims = three_claims();
+        claims.block(PoolKey(2), Time::from_millis(0));
+        (0..9).for_each(|_| claims.count_choice());
+        claims.set(PoolKey(2), rank(Class::Reserve, Priority::Low, 1));
+        assert_eq!(order(&claims, 0), [(3, false), (1, false), (2, false)]);
     }
 
     #[test]

@@ -64,10 +64,18 @@ impl Scheduler {
         }
     }
 
-    /// Returns how many workers the claim still wants for what it was raised for.
+    /// Returns how many workers the claim still wants for what it was raised for. One that is overdue
+    /// gets one, and then waits for its next turn like any other.
     fn wants(&self, turn: &Turn) -> u32 {
         match self.pool(turn.pool).demand() {
-            Some((class, count)) if class == turn.rank.class => count,
+            _ if turn.overdue && !self.claims.is_blocked(turn.pool) => 0,
+            Some((class, count)) if class == turn.rank.class => {
+                if turn.overdue {
+                    1
+                } else {
+                    count
+                }
+            }
             _ => 0,
         }
     }

@@ -28,6 +28,7 @@ impl Scheduler {
         self.admit_pinned();
         self.fail_impossible(out);
         self.retire_all(now, out);
+        self.claims_changed = true;
         self.settle(now, out);
     }
 

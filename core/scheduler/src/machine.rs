@@ -171,7 +171,7 @@ impl Scheduler {
         self.pool_mut(key).tally.add(&worker);
         self.workers.insert(id, worker);
         self.set_worker_alarm(id, now + self.limits.start_timeout);
-        self.claims.served(key);
+        self.claims_changed |= self.claims.served(key);
         self.refresh(key, now);
         self.counters.workers_started += 1;
         out.push(Effect::StartWorker { worker: id, function, version });

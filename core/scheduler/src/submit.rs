@@ -43,10 +43,8 @@ impl Scheduler {
             return Err(Refusal::UnknownFunction);
         }
         self.admit_size(pool)?;
-        let starts_at_once = pool.queue.len()
-            < pool.limits.concurrency().saturating_sub(pool.running)
-            && pool.queue.len() == 0
-            && self.next_worker(key, now).is_some();
+        let starts_at_once =
+            pool.running < pool.limits.concurrency() && self.next_worker(key, now).is_some();
         if starts_at_once { Ok(key) } else { self.admit_to_queue(pool, call).map(|()| key) }
     }
 

@@ -192,6 +192,10 @@ fn nobody_waits_for_nothing(scheduler: &Scheduler, now: Time) {
     let room = idle.fold(scheduler.resources.free(), |room, worker| room.with(&worker.need));
     for pool in scheduler.pools.values().filter(|pool| pool.runnable() > 0) {
         let held_back = pool.backoff.until() > now;
-        assert!(held_back || !room.fits(&pool.limits.need()), "{pool:?} waits for nothing");
+        assert!(
+            held_back || !room.fits(&pool.limits.need()),
+            "{} waits for nothing",
+            pool.limits.name
+        );
     }
 }

@@ -173,6 +173,16 @@ fn a_second_shutdown_waits_for_nobody() {
 }
 
 #[test]
+fn a_waiting_function_that_became_smaller_starts_at_once() {
+    let large = FunctionLimits { memory: tomte_base::ByteSize::mib(200), ..function("hot") };
+    let mut world = World::new(memory(200), vec![large]);
+    world.take_elsewhere(100);
+    world.submit_all("hot", [1]);
+    world.deploy(vec![version("v2", function("hot"))]);
+    world.expect("0 start 1 hot v2");
+}
+
+#[test]
 fn calls_that_wait_for_a_function_that_grew_too_large_fail() {
     let mut world = World::new(memory(100), vec![function("hot")]);
     world.submit_all("hot", [1, 2]);

@@ -126,6 +126,45 @@ fn a_function_that_starts_again_works_as_before() {
 }
 
 #[test]
+fn a_worker_that_dies_in_its_call_does_not_hold_up_the_next_call() {
+    let one = FunctionLimits { max_workers: 1, ..function("bad") };
+    let mut world = World::new(memory(1_000), vec![one]);
+    world.plan("bad", mishap(Mishap::DiesInCall(WorkerExit::Code(1))));
+    world.submit_all("bad", 1..=5);
+    world.run_until_done(ms(1_000));
+    assert_eq!(world.started_at(5), Some(4 * 110 + 10));
+}
+
+#[test]
+fn a_call_that_works_shortens_the_pause_again() {
+    let pinned = FunctionLimits { mode: Mode::Pinned, ..function("hot") };
+    let mut world = World::new(memory(1_000), vec![pinned]);
+    let mut starts = Vec::new();
+    for (worker, call) in [(1, None), (2, None), (3, Some(1)), (4, None)] {
+        world.submit_all("hot", call);
+        world.run_for(ms(500));
+        world.kill(worker);
+        let counts = world.scheduler.function(&name("hot")).unwrap();
+        starts.push((counts.held_back_until - world.now).as_millis());
+    }
+    assert_eq!(starts, [100, 200, 100, 200]);
+}
+
+#[test]
+fn a_worker_that_got_ready_ends_the_row_of_failed_starts() {
+    let pinned = FunctionLimits { mode: Mode::Pinned, ..function("hot") };
+    let mut world = World::new(memory(1_000), vec![]);
+    let failed = |world: &World| world.scheduler.function(&name("hot")).unwrap().failed_starts;
+    world.plan("hot", cannot_start("disk full"));
+    world.deploy(vec![pinned]);
+    world.run_for(ms(1_000));
+    assert_eq!(failed(&world), 4);
+    world.plan("hot", Plan::default());
+    world.run_for(ms(1_000));
+    assert_eq!(failed(&world), 0);
+}
+
+#[test]
 fn a_new_version_is_tried_at_once() {
     let mut world = World::new(memory(1_000), vec![function("bad")]);
     world.plan("bad", cannot_start("import error"));

@@ -171,14 +171,67 @@ fn short_calls_go_on_while_an_overdue_call_waits_for_a_long_one() {
 
 #[test]
 fn an_overdue_call_that_cannot_get_its_room_holds_up_nobody() {
-    let mut world = World::new(memory(300), vec![function("small"), sized("big", 300)]);
+    let pinned = FunctionLimits { mode: Mode::Pinned, ..function("pinned") };
+    let mut world = World::new(memory(400), vec![function("small"), sized("big", 300), pinned]);
+    world.plan("pinned", Plan { run: ms(19_000), ..Plan::default() });
     world.take_elsewhere(100);
+    world.submit_all("pinned", [1_001]);
     world.submit_all("big", [1_000]);
     world.submit_all("small", 1..=200);
     world.run_for(Duration::from_secs(20));
     assert_eq!(world.scheduler.queued().count(), 1);
     world.take_elsewhere(0);
     world.run_until_done(Duration::from_secs(1));
+}
+
+#[test]
+fn a_worker_that_was_started_before_a_call_became_overdue_gets_its_own_call() {
+    let patient = |limits| FunctionLimits { timeout: Duration::from_secs(600), ..limits };
+    let short = FunctionLimits { max_workers: 1, ..patient(sized("short", 50)) };
+    let slow = patient(sized("slow", 50));
+    let functions = vec![sized("long", 200), short, slow, sized("big", 300)];
+    let mut world = World::new(memory(400), functions);
+    world.plan("long", Plan { run: ms(20_000), ..Plan::default() });
+    world.plan("short", Plan { run: ms(1), ..Plan::default() });
+    world.plan("slow", Plan { start: ms(5_000), ..Plan::default() });
+    world.submit_all("long", [1]);
+    world.submit_all("slow", [2]);
+    world.run_for(ms(20));
+    world.submit_all("big", [3]);
+    world.submit_all("short", 100..200);
+    world.run_until_done(Duration::from_secs(90));
+    assert_eq!(world.started_at(2), Some(5_000));
+    assert!(world.started_at(199) > world.started_at(3), "the others wait for the big one");
+}
+
+#[test]
+fn an_overdue_function_gets_one_worker_at_a_turn() {
+    let mut world = World::new(memory(400), vec![function("flood"), function("low")]);
+    for id in 1..=400 {
+        world.submit(Call { priority: Priority::High, ..call(id, "flood") }).unwrap();
+    }
+    for id in 1_001..=1_020 {
+        world.submit(Call { priority: Priority::Low, ..call(id, "low") }).unwrap();
+    }
+    world.run_for(ms(5_000));
+    let low = world.order().iter().filter(|id| **id > 1_000).count();
+    assert!((2..=7).contains(&low), "{low} of {} calls", world.order().len());
+}
+
+#[test]
+fn calls_of_pinned_functions_pass_over_nobody() {
+    let pinned = FunctionLimits { mode: Mode::Pinned, ..sized("pinned", 100) };
+    let functions = vec![pinned, function("long"), function("low"), function("high")];
+    let mut world = World::new(memory(200), functions);
+    world.plan("pinned", Plan { run: ms(1), ..Plan::default() });
+    world.plan("long", Plan { run: ms(1_000), ..Plan::default() });
+    world.submit_all("long", [1]);
+    world.run_for(ms(20));
+    world.submit(Call { priority: Priority::Low, ..call(2, "low") }).unwrap();
+    world.submit_all("pinned", 100..200);
+    world.submit(Call { priority: Priority::High, ..call(3, "high") }).unwrap();
+    world.run_until_done(ms(3_000));
+    assert!(world.started_at(3) < world.started_at(2));
 }
 
 /// Proves: WRK-18.

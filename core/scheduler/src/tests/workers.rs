@@ -38,6 +38,48 @@ fn a_second_call_is_warm_and_an_idle_worker_goes() {
 }
 
 #[test]
+fn asking_again_while_it_waits_does_not_prolong_the_life_of_a_worker() {
+    let brief = FunctionLimits { idle_timeout: ms(500), ..function("hot") };
+    let mut world = World::new(memory(1_000), vec![brief]);
+    world.submit_all("hot", [1]);
+    world.run_for(ms(400));
+    world.book.asks(WorkerId(1));
+    world.step(|scheduler, now, out| scheduler.on_worker_ready(now, WorkerId(1), out));
+    world.run_for(ms(215));
+    assert_eq!(world.worker_count("hot"), 0);
+}
+
+#[test]
+fn an_idle_time_does_not_end_during_a_call() {
+    let brief = FunctionLimits { idle_timeout: ms(500), ..function("hot") };
+    let mut world = World::new(memory(1_000), vec![brief]);
+    world.submit_all("hot", [1]);
+    world.run_for(ms(500));
+    world.plan("hot", Plan { run: ms(10_000), ..Plan::default() });
+    world.submit_all("hot", [2]);
+    world.run_until_done(ms(20_000));
+    assert_eq!(world.book.finished, 2);
+}
+
+#[test]
+fn without_an_idle_time_a_worker_still_gets_the_calls_that_wait() {
+    let hasty = FunctionLimits { idle_timeout: ms(0), max_workers: 1, ..function("hot") };
+    let mut world = World::new(memory(1_000), vec![hasty]);
+    world.submit_all("hot", [1, 2]);
+    world.run_until_done(ms(1_000));
+    world.expect(
+        "0 start 1 hot v1
+         10 run c1 on 1
+         110 done c1
+         110 run c2 on 1
+         210 done c2
+         210 stop 1 idle",
+    );
+    world.run_for(ms(10));
+    assert_eq!(world.worker_count("hot"), 0);
+}
+
+#[test]
 fn the_worker_that_was_used_last_is_used_next() {
     let mut world = World::new(memory(1_000), vec![function("hot")]);
     world.submit_all("hot", [1, 2, 3]);
