@@ -45,12 +45,8 @@ pub(crate) fn issue(
     project: &Project,
     name: &DeviceName,
 ) -> anyhow::Result<DeviceCredentials> {
-    make_private(state)?;
-    let now = SystemTime::now();
-    let folder = StateFolder::new(state).identity();
-    let identity = Identity::open(&folder, project.hub_name(), now)
-        .with_context(|| format!("failed to open the identities in {}", folder.display()))?;
-    let made = identity.add_device(name, now).map_err(|error| {
+    let identity = open(state, project)?;
+    let made = identity.add_device(name, SystemTime::now()).map_err(|error| {
         let message = format!("failed to add {name}: {:#}", anyhow::Error::from(error));
         let help = format!("`tomte device remove {name}` takes its identity away first");
         Failure::new(Exit::Refused, message, help)
@@ -68,6 +64,39 @@ pub(crate) fn issue(
         ca_certificate: made.ca_pem,
         address: address(project)?,
     })
+}
+
+/// Lists the devices of a hub that is stopped.
+///
+/// # Errors
+/// Fails when the identities in the state folder cannot be read.
+pub(crate) fn list(state: &Path, project: &Project) -> anyhow::Result<Vec<Device>> {
+    let records = open(state, project)?.list();
+    let devices = records.into_iter().filter(|record| !record.revoked).map(|record| Device {
+        declared: project.declares(&record.name),
+        name: record.name.to_string(),
+        fingerprint: record.fingerprint,
+        expires_ms: record.expires_ms,
+        connected: false,
+    });
+    Ok(devices.collect())
+}
+
+/// Takes the identity of a device away in the state folder of a hub that is stopped. Tells whether
+/// there was one.
+///
+/// # Errors
+/// Fails when the identities in the state folder cannot be read or written.
+pub(crate) fn remove(state: &Path, project: &Project, name: &DeviceName) -> anyhow::Result<bool> {
+    let removed = open(state, project)?.remove_device(name);
+    removed.with_context(|| format!("failed to remove {name}"))
+}
+
+fn open(state: &Path, project: &Project) -> anyhow::Result<Identity> {
+    make_private(state)?;
+    let folder = StateFolder::new(state).identity();
+    Identity::open(&folder, project.hub_name(), SystemTime::now())
+        .with_context(|| format!("failed to open the identities in {}", folder.display()))
 }
 
 /// Makes the state folder as a hub does: for its owner alone, because it holds keys.
@@ -118,5 +147,10 @@ mod tests {
         assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
         let again = issue(&state, &project, &fan).unwrap_err();
         assert_eq!(crate::failure::exit_of(&again), Exit::Refused);
+        let listed = list(&state, &project).unwrap();
+        assert_eq!((listed.len(), listed[0].name.as_str()), (1, "fan"));
+        assert!(remove(&state, &project, &fan).unwrap());
+        assert!(!remove(&state, &project, &fan).unwrap());
+        assert!(list(&state, &project).unwrap().is_empty());
     }
 }

@@ -19,7 +19,7 @@ use crate::flow_view::{FlowView, Style};
 use crate::hub_process::{ChildProcess, start_hub};
 use crate::moments::{now_us, span_us};
 use crate::paint::{Paint, Tint};
-use crate::project::{MANIFEST, Project};
+use crate::project::Project;
 use crate::screen::Screen;
 use crate::signals::on_interrupt;
 use crate::watch::watch;
@@ -117,7 +117,8 @@ impl Session<'_> {
             Ok(None) => String::new(),
             Ok(Some(report)) => {
                 self.revision = report.revision;
-                deployed(&report, saved, started.elapsed(), paint)
+                let what = what_was_saved(&self.folder, saved);
+                deployed(&report, &what, started.elapsed(), paint)
             }
             Err(error) if failure::exit_of(&error) == Exit::Unreachable => return Err(error),
             Err(error) => {
@@ -180,20 +181,24 @@ fn bring_up_to_date(folder: &Path, control: &Control) -> anyhow::Result<Option<A
     packed.apply(control).map(Some)
 }
 
-fn deployed(report: &ApplyReport, saved: &[PathBuf], took: Duration, paint: Paint) -> String {
-    let what = match saved {
-        [] => MANIFEST.to_owned(),
-        [file] => file.display().to_string(),
-        [file, rest @ ..] => format!("{} and {} more", file.display(), rest.len()),
-    };
+fn deployed(report: &ApplyReport, what: &str, took: Duration, paint: Paint) -> String {
     let took = span_us(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    let done = format!("revision {} runs, {took} after {what} was read", report.revision);
-    let first = report.plan.from.is_none();
-    match first {
-        true => paint.apply(Tint::Good, &done),
-        false => {
-            format!("{}\n{}", plan::changes(&report.plan, paint), paint.apply(Tint::Good, &done))
-        }
+    let done = format!("revision {} runs, {took} after {what}", report.revision);
+    let done = paint.apply(Tint::Good, &done);
+    match report.plan.from {
+        None => done,
+        Some(_) => format!("{}\n{done}", plan::changes(&report.plan, paint)),
+    }
+}
+
+/// Says in words what was saved. Editors write files beside the real ones that are gone again soon.
+fn what_was_saved(folder: &Path, saved: &[PathBuf]) -> String {
+    let mut files = saved.iter().filter(|file| folder.join(file).is_file());
+    match (files.next(), files.count()) {
+        (None, _) if saved.is_empty() => "the start".to_owned(),
+        (None, _) => "a file was removed".to_owned(),
+        (Some(file), 0) => format!("{} was saved", file.display()),
+        (Some(file), more) => format!("{} and {more} more were saved", file.display()),
     }
 }
 
@@ -209,4 +214,24 @@ fn read_flow(state: &Path, tell: Sender<Event>) -> anyhow::Result<()> {
     };
     let thread = thread::Builder::new().name("flow".to_owned()).spawn(read);
     thread.map(drop).context("failed to start the thread that reads the flow")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_that_an_editor_left_and_took_away_are_not_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tomte.toml"), "").unwrap();
+        let say = |files: &[&str]| {
+            let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+            what_was_saved(folder.path(), &files)
+        };
+        assert_eq!(say(&["sedFQJmPD", "tomte.toml"]), "tomte.toml was saved");
+        assert_eq!(say(&["app.py"]), "a file was removed");
+        assert_eq!(say(&[]), "the start");
+    }
 }

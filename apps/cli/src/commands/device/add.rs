@@ -37,10 +37,7 @@ struct Added {
 
 impl Add {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Exit> {
-        let name = DeviceName::new(&self.name).map_err(|error| {
-            let message = format!("{:?} cannot be the name of a device: {error}", self.name);
-            Failure::new(Exit::Usage, message, "for example: `tomte device add thermometer`")
-        })?;
+        let name = super::device_name(&self.name)?;
         let folder = self.folder(context);
         refuse_to_overwrite(&folder, &self.name)?;
         let (mut credentials, routes) = issue(context, &name)?;

@@ -4,6 +4,7 @@ use tomte_wire::control::Device;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::identity_files;
 use crate::moments::{date, now_us};
 use crate::paint::{Paint, Tint};
 use crate::table::{Cell, Table};
@@ -18,7 +19,11 @@ pub(super) struct List {}
 
 impl List {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Exit> {
-        let devices: Vec<Device> = context.control()?.get("/v1/devices")?;
+        let control = context.control()?;
+        let devices: Vec<Device> = match control.answers() {
+            true => control.get("/v1/devices")?,
+            false => identity_files::list(&context.state()?, &context.project()?)?,
+        };
         let zone = TimeZone::system();
         context
             .screen

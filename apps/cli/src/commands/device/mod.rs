@@ -6,9 +6,11 @@ mod paste_lines;
 mod remove;
 
 use clap::{Args, Subcommand};
+use tomte_base::DeviceName;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::failure::Failure;
 
 /// Give devices an identity, list them, take it away
 #[derive(Debug, Args)]
@@ -33,4 +35,12 @@ impl Device {
             Verb::Remove(verb) => verb.run(context),
         }
     }
+}
+
+/// Checks a name from the command line.
+fn device_name(name: &str) -> Result<DeviceName, Failure> {
+    DeviceName::new(name).map_err(|error| {
+        let message = format!("{name:?} cannot be the name of a device: {error}");
+        Failure::new(Exit::Usage, message, "for example: `tomte device add thermometer`")
+    })
 }
