@@ -221,6 +221,7 @@ fn tomte(project: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// A hub that has never run would deploy its project by itself; here that is told.
 fn start_process(project: &Path) -> Result<Process> {
-    Process::start(tomte(project)?.arg("run"))
+    Process::start(tomte(project)?.args(["run", "--no-deploy"]))
 }

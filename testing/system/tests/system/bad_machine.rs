@@ -68,7 +68,7 @@ fn start_on_small_disk(project: &std::path::Path, state: &std::path::Path) -> Pr
     let mut command = Command::new("unshare");
     let is_root = rustix::process::geteuid().is_root();
     command.args(if is_root { &["-m"][..] } else { &["-Urm"][..] });
-    let script = "mount -t tmpfs -o size=8m,mode=700 tmpfs \"$1\" && cd \"$2\" && exec \"$3\" run";
+    let script = "mount -t tmpfs -o size=8m,mode=700 tmpfs \"$1\" && cd \"$2\" && exec \"$3\" run --no-deploy";
     command.args(["sh", "-c", script, "sh"]).arg(state).arg(project);
     Process::start(command.arg(tomte_binary().unwrap())).unwrap()
 }
