@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::tz::TimeZone;
-use tomte_wire::control::FlowEvent;
+use tomte_wire::control::{FlowEvent, Status};
 
 use crate::context::Context;
 use crate::control::Control;
@@ -63,7 +63,7 @@ impl Demo {
         let style = Style { paint: screen.paint, zone: TimeZone::system() };
         let mut session = Session { screen, view: FlowView::new(style), tally: Tally::default() };
         let mut stage = Stage::with_hub(&without)?;
-        session.greet(&stage.control()?)?;
+        session.greet(&stage)?;
         read_flow(stage.control()?, tell.clone())?;
         stage.start_devices(move |report| drop(tell.send(Event::Report(report))))?;
         let end = self.length.map(|length| Instant::now() + length);
@@ -76,13 +76,11 @@ impl Demo {
 }
 
 impl Session<'_> {
-    fn greet(&mut self, control: &Control) -> anyhow::Result<()> {
-        let status: tomte_wire::control::Status = control.get("/v1/status")?;
+    fn greet(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        let status: Status = stage.control()?.get("/v1/status")?;
         let paint = self.screen.paint;
         let title = paint.apply(Tint::Title, "A greenhouse on this machine");
-        self.tell(&format!(
-            "{title}: a hub, three sensors, two functions, two actuators; Ctrl-C ends it"
-        ))?;
+        self.tell(&format!("{title}: {}; Ctrl-C ends it", stage.describe()))?;
         for warning in &status.warnings {
             self.tell(&format!("{} {warning}", paint.apply(Tint::Warn, "warning:")))?;
         }

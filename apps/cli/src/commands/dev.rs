@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -88,14 +88,22 @@ impl Session<'_> {
                 self.screen.line(&line)?;
             }
             if let Some(end) = self.hub.ended() {
-                let message = format!("the hub ended by itself ({end})");
-                let help = "its last words are above; start again with `tomte dev`";
-                return Err(Failure::new(Exit::Failed, message, help).into());
+                return self.hub_ended(end);
             }
         }
         self.hub.stop();
         self.say(Tint::Dim, "stopped")?;
         Ok(Exit::Ok)
+    }
+
+    fn hub_ended(&mut self, end: ExitStatus) -> anyhow::Result<Exit> {
+        if end.success() {
+            self.say(Tint::Dim, "the hub was stopped")?;
+            return Ok(Exit::Ok);
+        }
+        let message = format!("the hub ended by itself ({end})");
+        let help = "its last words are above; start again with `tomte dev`";
+        Err(Failure::new(Exit::Failed, message, help).into())
     }
 
     fn take(&mut self, event: FlowEvent) -> anyhow::Result<()> {

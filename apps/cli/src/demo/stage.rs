@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 use tomte_wire::control::{DeviceCredentials, NewDevice};
 
-use super::cast::CAST;
+use super::cast::{CAST, Part, Role};
 use super::device::{Report, WORD};
 use crate::control::Control;
 use crate::hub_process::{ChildProcess, start_hub};
@@ -21,6 +21,7 @@ use crate::template;
 
 /// Everything that runs; it ends when this value goes, the devices first, the folder last.
 pub(crate) struct Stage {
+    cast: Vec<&'static Role>,
     devices: Vec<ChildProcess>,
     hub: ChildProcess,
     folder: TempDir,
@@ -36,17 +37,24 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("tomte-demo-").tempdir();
         let folder = folder.context("failed to make a temporary folder")?;
         template::write(folder.path(), &template::greenhouse())?;
-        adapt_manifest(&folder.path().join(MANIFEST), without)?;
+        let cast = adapt_manifest(&folder.path().join(MANIFEST), without)?;
         let log = fs::File::create(folder.path().join("hub.log"))?;
         let state = folder.path().join(".tomte");
         let started = start_hub(&state, Some(folder.path()), Stdio::from(log));
         let (hub, _) = started.with_context(|| words_of_hub(folder.path()))?;
-        Ok(Self { devices: Vec::new(), hub, folder })
+        Ok(Self { cast, devices: Vec::new(), hub, folder })
     }
 
     /// Returns the control interface of the hub.
     pub(crate) fn control(&self) -> anyhow::Result<Control> {
         Control::of(&self.folder.path().join(".tomte"))
+    }
+
+    /// Says in words who takes part.
+    pub(crate) fn describe(&self) -> String {
+        let sensors = self.cast.iter().filter(|role| matches!(role.part, Part::Sensor(_))).count();
+        let actuators = self.cast.len() - sensors;
+        format!("a hub, {sensors} sensors and {actuators} actuators, each a process of its own")
     }
 
     /// Gives each device an identity and starts it as a process; `tell` hears what they report.
@@ -58,7 +66,7 @@ impl Stage {
         tell: impl Fn(Report) + Clone + Send + 'static,
     ) -> anyhow::Result<()> {
         let control = self.control()?;
-        for role in &CAST {
+        for role in &self.cast {
             let new = NewDevice { name: role.name.to_owned() };
             let credentials: DeviceCredentials = control.post("/v1/devices", &new)?;
             let folder = self.folder.path().join("devices").join(role.name);
@@ -81,7 +89,7 @@ impl Stage {
         if let Some(end) = self.hub.ended() {
             anyhow::bail!("the hub ended by itself ({end}){}", words_of_hub(self.folder.path()));
         }
-        for (device, role) in self.devices.iter_mut().zip(&CAST) {
+        for (device, role) in self.devices.iter_mut().zip(&self.cast) {
             if let Some(end) = device.ended() {
                 anyhow::bail!("the device {} ended by itself ({end})", role.name);
             }
@@ -120,14 +128,24 @@ fn words_of_hub(folder: &Path) -> String {
 }
 
 /// Lets the hub listen on free ports of this machine alone, and leaves functions out whose
-/// interpreter is missing, with their routes.
-fn adapt_manifest(path: &Path, without: &[&str]) -> anyhow::Result<()> {
+/// interpreter is missing, with their routes. Returns the devices that still have a part.
+fn adapt_manifest(path: &Path, without: &[&str]) -> anyhow::Result<Vec<&'static Role>> {
     let text = fs::read_to_string(path)?;
     let mut manifest: Table = text.parse().context("the example's manifest is no TOML")?;
     leave_out(&mut manifest, without);
     listen_on_free_ports(&mut manifest);
     fs::write(path, manifest.to_string())
-        .with_context(|| format!("failed to write {}", path.display()))
+        .with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(CAST.iter().filter(|role| has_part(&manifest, role)).collect())
+}
+
+/// Tells whether a route leads from or to a device.
+fn has_part(manifest: &Table, role: &Role) -> bool {
+    let device = format!("device:{}", role.name);
+    let names = |route: &Value| {
+        ["from", "to"].iter().any(|key| route.get(key).and_then(Value::as_str) == Some(&device))
+    };
+    manifest.get("routes").and_then(Value::as_array).is_some_and(|routes| routes.iter().any(names))
 }
 
 fn leave_out(manifest: &mut Table, functions: &[&str]) {
@@ -167,6 +185,9 @@ mod tests {
         assert!(!manifest.to_string().contains("function:daylight"));
         assert_eq!(manifest["functions"].as_table().unwrap().len(), 1);
         assert_eq!(manifest["routes"].as_array().unwrap().len(), 3);
+        let playing = CAST.iter().filter(|role| has_part(&manifest, role));
+        let playing: Vec<&str> = playing.map(|role| role.name).collect();
+        assert_eq!(playing, ["fan", "thermometer", "hygrometer"]);
     }
 
     #[test]

@@ -127,9 +127,10 @@ impl Summary {
             format!("  {}      {} of functions, {}", name("calls"), self.calls, bad(self.failed_calls, "failed")),
             format!("  {}  {} to actuators, {}", name("delivered"), self.deliveries, bad(self.lost, "lost")),
             format!(
-                "  {}      {} readings led to a command; p50 {}, p99 {}, from the sensor to the actuator",
+                "  {}      {} of {} readings led to a command; p50 {}, p99 {}, from sensor to actuator",
                 name("times"),
                 self.reached,
+                self.readings,
                 time(self.p50_us),
                 time(self.p99_us)
             ),
@@ -167,7 +168,7 @@ mod tests {
               published  2 readings, 0 messages in all
               calls      0 of functions, 0 failed
               delivered  0 to actuators, 0 lost
-              times      1 readings led to a command; p50 1.5 ms, p99 1.5 ms, from the sensor to the actuator"#]]
+              times      1 of 2 readings led to a command; p50 1.5 ms, p99 1.5 ms, from sensor to actuator"#]]
         .assert_eq(&summary.render(Paint::plain()));
     }
 
