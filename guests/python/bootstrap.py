@@ -136,7 +136,7 @@ class Hub:
 
 
 class ScannerSettings:
-    """What the scanner of the interpreter asks for; the values that `json.loads` uses."""
+    """What the scanner of the interpreter asks for: what `json.loads` uses, but strict JSON."""
 
     strict = True
     object_hook = None
@@ -148,7 +148,7 @@ class ScannerSettings:
 
     @staticmethod
     def parse_constant(name):
-        return {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}[name]
+        raise ValueError(name)
 
 
 try:
@@ -158,7 +158,7 @@ except (AttributeError, TypeError):
 
 
 def read_json(text):
-    """As `json.loads`, but without importing `json` unless the text is wrong or unusual."""
+    """As `json.loads`, but without NaN, and without importing `json` unless the text is unusual."""
     if scan is not None:
         try:
             decoded = text.decode("utf-8").strip(" \t\n\r")
@@ -169,7 +169,11 @@ def read_json(text):
             pass
     import json
 
-    return json.loads(text)
+    def refuse(name):
+        decoded = text.decode("utf-8")
+        raise json.JSONDecodeError("Expecting value", decoded, decoded.find(name))
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def unmarshal(body, content_type):

@@ -120,7 +120,10 @@ impl Launcher {
             self.shared.waiting().by_worker.remove(&spec.id);
             return Err(failure(Step::Request, String::new(), libc::EPIPE));
         }
-        answer.recv().unwrap_or_else(|_| Err(failure(Step::Request, String::new(), libc::EPIPE)))
+        match answer.recv() {
+            Ok(result) => result.map_err(|error| SpawnError { name: spec.name.clone(), ..error }),
+            Err(_) => Err(failure(Step::Request, String::new(), libc::EPIPE)),
+        }
     }
 
     /// Ends a worker with all its processes. Its [`Exit`] is reported as always. A worker that does
@@ -230,8 +233,12 @@ fn read_reports(shared: &Shared, exits: &mpsc::Sender<Exit>) {
     while let Ok(Some((packet, descriptors))) = shared.channel.receive(&mut buffer) {
         match decode_report(packet) {
             Ok(Report::Started { id, pid }) => {
-                let Some(started) = started(pid, descriptors) else { return };
-                answer(shared, id, Ok(started));
+                let result = started(pid, descriptors).ok_or_else(|| descriptors_lost(id));
+                if result.is_err() {
+                    let kill = encode_request(&Request::Kill { id });
+                    let _ = shared.channel.send(&kill, &[]);
+                }
+                answer(shared, id, result);
             }
             Ok(Report::Failed(error)) => answer(shared, error.id, Err(error)),
             Ok(Report::Exited(exit)) => {
@@ -245,6 +252,17 @@ fn read_reports(shared: &Shared, exits: &mpsc::Sender<Exit>) {
 fn started(pid: u32, descriptors: Vec<OwnedFd>) -> Option<Started> {
     let [listener, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors).ok()?;
     Some(Started { pid, listener, stdout, stderr })
+}
+
+/// The kernel drops descriptors for which the hub has no room.
+fn descriptors_lost(id: u64) -> SpawnError {
+    SpawnError {
+        id,
+        name: String::new(),
+        step: Step::Pipe,
+        object: String::new(),
+        errno: libc::EMFILE,
+    }
 }
 
 fn answer(shared: &Shared, id: u64, result: Result<Started, SpawnError>) {

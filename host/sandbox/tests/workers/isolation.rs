@@ -61,7 +61,6 @@ for pid in range(3, 2000):
     bench.exit_of(secretive.id);
 }
 
-/// Proves: WRK-17.
 #[test]
 fn a_worker_finds_nothing_of_the_worker_before_it() {
     let Some(bench) = bench() else { return };

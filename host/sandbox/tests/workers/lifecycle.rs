@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -222,6 +224,16 @@ fn a_failed_start_names_step_object_and_cause_and_leaves_nothing() {
 }
 
 #[test]
+fn a_code_folder_that_only_root_can_read_is_named_as_the_cause() {
+    let Some(bench) = bench().filter(|_| tomte_sandbox::survey().separate_users) else { return };
+    let spec = WorkerSpec { code: bench.code("private", &[]), ..bench.shell("true") };
+    fs::set_permissions(&spec.code, fs::Permissions::from_mode(0o700)).unwrap();
+    let error = bench.launcher.spawn(&spec).unwrap_err();
+    assert_eq!(error.step, Step::WorkFolder);
+    assert!(error.to_string().ends_with("must be readable by every user (chmod o+rx)"), "{error}");
+}
+
+#[test]
 fn a_program_that_is_no_launcher_is_told_so() {
     let folder = tempfile::tempdir().unwrap();
     let options =
@@ -302,4 +314,44 @@ fn group_folders(launcher: u32) -> Vec<PathBuf> {
 fn folders_of(folder: PathBuf) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Plays a hub that has no descriptors left; runs alone because the limit is one of the process.
+#[test]
+#[ignore = "a part of another test"]
+fn a_hub_without_room_for_descriptors() {
+    let Some(bench) = bench() else { return };
+    let spec = bench.shell("sleep 600");
+    let room = |limit| {
+        let current = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let limit = rustix::process::Rlimit { current: Some(limit), maximum: current.maximum };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    };
+    // Fills all gaps, and leaves room for one.
+    let held: Vec<_> = (0..40).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+    room(u64::try_from(held[39].as_raw_fd() + 2).unwrap());
+    let error = bench.launcher.spawn(&spec).unwrap_err();
+    room(256);
+    assert_eq!((error.step, error.name.as_str()), (Step::Pipe, "greenhouse"));
+    assert_eq!(bench.exit_of(spec.id).status, ExitStatus::Signal(libc_signal::KILL));
+    assert_eq!(bench.run(&bench.shell("echo alive")).success(), "alive\n");
+    eprintln!("proven");
+}
+
+#[test]
+fn a_hub_without_room_for_descriptors_loses_one_worker_and_goes_on() {
+    if bench().is_none() {
+        return;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--ignored",
+            "--exact",
+            "lifecycle::a_hub_without_room_for_descriptors",
+            "--nocapture",
+        ])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("proven"), "{text}");
 }

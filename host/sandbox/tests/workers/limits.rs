@@ -6,7 +6,6 @@ use crate::support::{PATIENCE, bench, limits};
 
 const KILLED: ExitStatus = ExitStatus::Signal(9);
 
-/// Proves: SCH-17.
 #[test]
 fn a_worker_beyond_its_memory_is_ended_and_told_apart() {
     let Some(bench) = bench().filter(|_| limits("memory")) else { return };

@@ -27,7 +27,7 @@ struct Guest {
 }
 
 enum Process {
-    Outside(Child, #[expect(dead_code, reason = "keeps the folder")] tempfile::TempDir),
+    Outside(Child, tempfile::TempDir),
     Inside(Box<Bench>, u64),
 }
 
@@ -65,13 +65,6 @@ impl Guest {
         files: &[(&str, &str)],
         calls: Vec<Call>,
     ) -> Guest {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, content) in files {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (argv, env) = command(interpreter, handler);
         let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
         let argv = argv.iter().map(|argument| match argument.to_str() {
@@ -80,10 +73,27 @@ impl Guest {
             _ => argument.clone(),
         });
         let argv: Vec<OsString> = argv.collect();
+        let env = environment(&facts(interpreter.wanted, handler)).into_iter().chain(env).collect();
+        Self::start_command(&argv, env, files, calls)
+    }
+
+    /// Starts any client, outside of a sandbox.
+    fn start_command(
+        argv: &[OsString],
+        env: Vec<(OsString, OsString)>,
+        files: &[(&str, &str)],
+        calls: Vec<Call>,
+    ) -> Guest {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut child = Command::new(&argv[0])
             .args(&argv[1..])
             .env_clear()
-            .envs(environment(&facts(interpreter.wanted, handler)))
             .envs(env)
             .env("LAMBDA_TASK_ROOT", folder.path())
             .env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string())
@@ -121,6 +131,16 @@ impl Guest {
         Some(Guest { hub, stdout: Some(collect(stdout)), process })
     }
 
+    /// Removes from a text what differs from run to run: the folder of the code.
+    fn without_folder(&self, text: &str) -> String {
+        match &self.process {
+            Process::Outside(_, folder) => {
+                text.replace(folder.path().to_str().unwrap(), "/var/task")
+            }
+            Process::Inside(..) => text.to_owned(),
+        }
+    }
+
     /// Waits for the answer to one call, which must be a result.
     fn result(&self) -> Value {
         let post = self.hub.post();
@@ -137,10 +157,11 @@ impl Guest {
         error
     }
 
-    /// Ends the client and returns what it wrote.
+    /// Ends the client and returns what it wrote, with paths that do not depend on the run.
     fn output(mut self) -> String {
         self.stop();
-        self.stdout.take().unwrap().join().unwrap()
+        let text = self.stdout.take().unwrap().join().unwrap();
+        self.without_folder(&text)
     }
 
     /// Waits for the client to end by itself and returns its code and what it wrote.

@@ -196,7 +196,6 @@ def run(event, context):
     });
 }
 
-/// Proves: WRK-17.
 #[test]
 fn python_finds_packages_of_the_function_and_keeps_large_payloads_whole() {
     let code = "import dependency\ndef run(event, context):\n    return dependency.double(event)\n";
