@@ -173,7 +173,7 @@ mod tests {
         )
     }
 
-    /// Proves: EVT-5.
+    /// Proves: WHY-1.
     #[test]
     fn the_way_of_a_message_reads_as_the_design_shows_it() {
         expect![[r#"

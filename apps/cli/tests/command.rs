@@ -91,3 +91,37 @@ fn completion_and_man_pages_are_written() {
     let page = std::fs::read_to_string(folder.path().join("pages/tomte.1")).unwrap();
     assert!(page.contains("no hub answers at the state folder"), "{page}");
 }
+
+/// Proves: DOC-1.
+#[test]
+fn doctor_names_each_problem_and_its_fix() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["new", "greenhouse"]);
+    let project = folder.path().join("greenhouse");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let manifest = project.join("tomte.toml");
+    let text_of = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let listeners = format!("\n[listeners]\nmqtts = {{ bind = \"{address}\" }}\n");
+    std::fs::write(&manifest, text_of(&manifest) + &listeners).unwrap();
+    std::fs::remove_dir_all(project.join("functions")).unwrap();
+    let ended = tomte(&project)
+        .args(["doctor", "-o", "json", "--state", "/proc/tomte"])
+        .env("PATH", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let checks: Vec<serde_json::Value> = serde_json::from_slice(&ended.stdout).unwrap();
+    let verdict_on = |name: &str| {
+        let check = checks.iter().find(|check| check["name"] == name);
+        let check = check.unwrap_or_else(|| panic!("{name} is not among {checks:?}"));
+        assert!(!check["fix"].as_str().unwrap().is_empty(), "{check}");
+        check["verdict"].as_str().unwrap().to_owned()
+    };
+    for name in ["python3", "node"] {
+        assert_eq!(verdict_on(name), "warning", "{name}");
+    }
+    for name in ["state folder", "code", "port"] {
+        assert_eq!(verdict_on(name), "problem", "{name}");
+    }
+}

@@ -87,6 +87,7 @@ mod tests {
         }
     }
 
+    /// Proves: DOC-1.
     #[test]
     fn a_port_that_is_taken_is_a_problem() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -96,6 +97,7 @@ mod tests {
         assert_eq!(port("mqtts", address).verdict, Verdict::Ok);
     }
 
+    /// Proves: DOC-1.
     #[test]
     fn certificates_are_judged_by_their_end() {
         let verdict = |expires| certificates(&[device(expires)], 1_000).verdict;

@@ -207,6 +207,7 @@ mod tests {
         assert_eq!(version_of("plan9"), None);
     }
 
+    /// Proves: DOC-1.
     #[test]
     fn little_room_is_a_warning_and_none_a_problem() {
         assert_eq!(verdict_on_room(NO_ROOM - 1).verdict, Verdict::Problem);
@@ -214,12 +215,14 @@ mod tests {
         assert_eq!(verdict_on_room(LITTLE_ROOM).verdict, Verdict::Ok);
     }
 
+    /// Proves: DOC-1.
     #[test]
     fn a_clock_that_was_never_set_is_a_problem() {
         assert_eq!(clock(0).verdict, Verdict::Problem);
         assert_eq!(clock(now_us() / 1_000).verdict, Verdict::Ok);
     }
 
+    /// Proves: DOC-1.
     #[test]
     fn a_state_folder_that_cannot_be_made_is_a_problem() {
         let verdict = writable(Path::new("/proc/tomte"), Path::new("/proc")).verdict;

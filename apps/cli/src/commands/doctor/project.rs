@@ -16,10 +16,14 @@ pub(super) fn checks(context: &Context) -> Vec<Check> {
     };
     let manifest = Check::ok("manifest", folder.join(MANIFEST).display().to_string());
     let code = match project.pack() {
-        Ok(packed) => Check::ok("code", format!("{} functions", packed.request.code.len())),
+        Ok(packed) => Check::ok("code", count(packed.request.code.len())),
         Err(error) => problem("code", &error),
     };
     vec![manifest, code]
+}
+
+fn count(functions: usize) -> String {
+    if functions == 1 { "1 function".to_owned() } else { format!("{functions} functions") }
 }
 
 fn problem(name: &'static str, error: &anyhow::Error) -> Check {
