@@ -15,7 +15,7 @@ fn every_scenario_adds_up_against_mosquitto() {
     assert_eq!(output.stdout.matches(" per second |").count(), 8, "{}", output.stdout);
 }
 
-/// Proves: FPT-1.
+/// Proves a part of: FPT-1.
 #[test]
 fn every_scenario_adds_up_against_the_hub() {
     let output = run(&["--quick"]);

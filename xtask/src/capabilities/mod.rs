@@ -1,7 +1,7 @@
 //! `docs/capabilities.md`: every capability with the tests that prove it, or "not yet".
 //!
 //! The list of capabilities is `docs/capabilities.toml`. A test claims one in its doc comment:
-//! `/// Proves: EVT-5, MQT-1.` The document is generated from both; `tidy` refuses it when it is not
+//! `/// Proves: EVT-5, EVT-9.`, or `/// Proves a part of: MQT-1.` The document is generated from both; `tidy` refuses it when it is not
 //! what they would generate, and refuses claims of capabilities that are not in the list.
 
 mod proofs;
@@ -49,11 +49,7 @@ pub(crate) fn write(workspace: &Workspace) -> Result<()> {
     let (list, proofs) = read(workspace)?;
     let text = render(&list, &proofs);
     fs::write(workspace.path(DOCUMENT), text).with_context(|| format!("write {DOCUMENT}"))?;
-    println!(
-        "{DOCUMENT}: {} of {} capabilities proven",
-        proven(&list, &proofs),
-        list.ids().count()
-    );
+    println!("{DOCUMENT}: {}", score(&list, &proofs));
     Ok(())
 }
 
@@ -87,7 +83,7 @@ fn claim_offences(list: &List, proofs: &[Proof]) -> Vec<String> {
         offences.push(format!("{LIST} has an id twice"));
     }
     for proof in proofs {
-        for id in proof.ids.iter().filter(|id| !ids.contains(id.as_str())) {
+        for id in proof.ids.iter().chain(&proof.parts).filter(|id| !ids.contains(id.as_str())) {
             let Proof { file, test, .. } = proof;
             offences.push(format!("{file}: {test} claims {id}, which is not in {LIST}"));
         }
@@ -95,9 +91,12 @@ fn claim_offences(list: &List, proofs: &[Proof]) -> Vec<String> {
     offences
 }
 
-fn proven(list: &List, proofs: &[Proof]) -> usize {
-    let claimed = |id: &&str| proofs.iter().any(|proof| proof.proves(id));
-    list.ids().filter(claimed).count()
+fn score(list: &List, proofs: &[Proof]) -> String {
+    let count = |claimed: fn(&Proof, &str) -> bool| {
+        list.ids().filter(|id| proofs.iter().any(|proof| claimed(proof, id))).count()
+    };
+    let (proven, touched) = (count(Proof::proves), count(Proof::touches));
+    format!("{proven} of {} proven, {} more in part", list.ids().count(), touched - proven)
 }
 
 fn render(list: &List, proofs: &[Proof]) -> String {
@@ -105,11 +104,9 @@ fn render(list: &List, proofs: &[Proof]) -> String {
         "<!-- Written by `cargo xtask capabilities` from capabilities.toml and the tests. -->\n\
          # Capabilities\n\n\
          What Tomte shall be able to do, and the tests that prove it so far. The ids are stable. A\n\
-         test carries the ids that it proves in its doc comment. A row may have a proof of a part\n\
-         of it only; the name of the test says which part.\n",
+         test carries the ids that it proves in its doc comment.\n",
     );
-    let (proven, all) = (proven(list, proofs), list.ids().count());
-    let _ = writeln!(text, "\n{proven} of {all} have a test; the others say \"not yet\".");
+    let _ = writeln!(text, "\n{}; the others say \"not yet\".", score(list, proofs));
     for area in &list.area {
         let _ = write!(text, "\n## {}\n\n| id | capability | tests |\n|---|---|---|\n", area.title);
         for (id, capability) in &area.rows {
@@ -120,10 +117,14 @@ fn render(list: &List, proofs: &[Proof]) -> String {
 }
 
 fn tests_cell(id: &str, proofs: &[Proof]) -> String {
-    let tests = proofs.iter().filter(|proof| proof.proves(id));
-    let names: Vec<String> =
-        tests.map(|proof| format!("`{}` in `{}`", proof.test, proof.file)).collect();
-    if names.is_empty() { "not yet".to_owned() } else { names.join("<br>") }
+    let tests = proofs.iter().filter(|proof| proof.touches(id));
+    let name = |proof: &Proof| format!("`{}` in `{}`", proof.test, proof.file);
+    let names: Vec<String> = tests.map(name).collect();
+    if names.is_empty() {
+        return "not yet".to_owned();
+    }
+    let whole = proofs.iter().any(|proof| proof.proves(id));
+    format!("{}{}", if whole { "" } else { "in part: " }, names.join("<br>"))
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
 
     fn list() -> List {
         toml::from_str(
-            "[[area]]\ntitle = \"Routes\"\nrows = [[\"EVT-1\", \"routed\"], [\"EVT-2\", \"told apart\"]]\n",
+            "[[area]]\ntitle = \"Routes\"\nrows = [[\"EVT-1\", \"routed\"], [\"EVT-2\", \"told apart\"], [\"EVT-3\", \"changed\"]]\n",
         )
         .unwrap()
     }
@@ -142,6 +143,7 @@ mod tests {
             file: "a.rs".to_owned(),
             test: test.to_owned(),
             ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            parts: vec!["EVT-3".to_owned()],
         }
     }
 
@@ -150,7 +152,9 @@ mod tests {
         let text = render(&list(), &[proof("one", &["EVT-1"]), proof("two", &["EVT-1"])]);
         assert!(text.contains("| EVT-1 | routed | `one` in `a.rs`<br>`two` in `a.rs` |"), "{text}");
         assert!(text.contains("| EVT-2 | told apart | not yet |"), "{text}");
-        assert!(text.contains("1 of 2 have a test"), "{text}");
+        let part = "| EVT-3 | changed | in part: `one` in `a.rs`<br>`two` in `a.rs` |";
+        assert!(text.contains(part), "{text}");
+        assert!(text.contains("1 of 3 proven, 1 more in part"), "{text}");
     }
 
     #[test]
@@ -177,7 +181,7 @@ mod tests {
             for pair in names.chunks(2) {
                 let source = workspace.read(pair[1]).unwrap();
                 let proofs = proofs::of_rust_file(pair[1], &source);
-                let carries = |proof: &Proof| proof.test == pair[0] && proof.proves(id);
+                let carries = |proof: &Proof| proof.test == pair[0] && proof.touches(id);
                 assert!(proofs.iter().any(carries), "{id}: {pair:?}");
             }
         }

@@ -9,10 +9,17 @@ pub(super) struct Proof {
     pub(super) test: String,
     /// The claimed ids, in the order of the comment.
     pub(super) ids: Vec<String>,
+    /// Those of which it proves a part only.
+    pub(super) parts: Vec<String>,
 }
 
 impl Proof {
-    /// Tells whether the test claims `id`.
+    /// Tells whether the test claims `id`, all of it or a part.
+    pub(super) fn touches(&self, id: &str) -> bool {
+        self.ids.iter().chain(&self.parts).any(|claimed| claimed == id)
+    }
+
+    /// Tells whether the test claims all of `id`.
     pub(super) fn proves(&self, id: &str) -> bool {
         self.ids.iter().any(|claimed| claimed == id)
     }
@@ -29,9 +36,13 @@ pub(super) fn of_rust_file(file: &str, source: &str) -> Vec<Proof> {
         } else if line.starts_with("#[") {
             head.is_test |= line.contains("test]") || line.contains("test(");
         } else {
-            let claims = if head.is_test { claimed_ids(&head.comment) } else { Vec::new() };
-            if let (Some(test), false) = (function_name(line), claims.is_empty()) {
-                proofs.push(Proof { file: file.to_owned(), test, ids: claims });
+            if let (true, Some(test)) = (head.is_test, function_name(line)) {
+                let (ids, mut parts) = claimed_ids(&head.comment, "Proves:");
+                let (more, limited) = claimed_ids(&head.comment, "Proves a part of:");
+                parts.extend(more.into_iter().chain(limited));
+                if !ids.is_empty() || !parts.is_empty() {
+                    proofs.push(Proof { file: file.to_owned(), test, ids, parts });
+                }
             }
             head = Head::default();
         }
@@ -54,15 +65,23 @@ fn function_name(line: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Returns the ids after each `Proves:`, up to the end of the sentence; it may go over lines.
-fn claimed_ids(comment: &str) -> Vec<String> {
-    let mut ids = Vec::new();
-    for claim in comment.split("Proves:").skip(1) {
+/// Returns the ids after each `mark`, up to the end of the sentence; it may go over lines. Those with
+/// a remark in parentheses, `SCH-9 (memory)`, come second: they are claimed with that limit.
+fn claimed_ids(comment: &str, mark: &str) -> (Vec<String>, Vec<String>) {
+    let (mut whole, mut limited) = (Vec::new(), Vec::new());
+    for claim in comment.split(mark).skip(1) {
         let sentence = claim.split('.').next().unwrap_or_default();
         let words = sentence.split(|c: char| c == ',' || c.is_whitespace());
-        ids.extend(words.filter(|word| is_id(word)).map(str::to_owned));
+        let mut words = words.filter(|word| !word.is_empty()).peekable();
+        while let Some(word) = words.next() {
+            if is_id(word) {
+                let is_limited = words.peek().is_some_and(|next| next.starts_with('('));
+                let ids = if is_limited { &mut limited } else { &mut whole };
+                ids.push(word.to_owned());
+            }
+        }
     }
-    ids
+    (whole, limited)
 }
 
 /// Tells whether `word` has the form of an id: three capitals or digits, a dash, a number.
@@ -96,6 +115,15 @@ mod tests {
              \n    /// Proves: MQT-1,\n    /// MQT-2.\n    #[tokio::test]\n    async fn kept() {}\n",
             &[("a_threshold_decides", &["EVT-5", "GG1-1"]), ("kept", &["MQT-1", "MQT-2"])],
         );
+    }
+
+    #[test]
+    fn a_claim_of_a_part_is_told_apart() {
+        let source = "/// Proves: EVT-5, SCH-9 (memory, no more).\n/// Proves a part of: MQT-1.\n\
+                      #[test]\nfn some() {}\n";
+        let found = &of_rust_file("a.rs", source)[0];
+        assert_eq!(found.ids, ["EVT-5"]);
+        assert_eq!(found.parts, ["SCH-9", "MQT-1"]);
     }
 
     #[test]

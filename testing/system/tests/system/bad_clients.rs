@@ -45,7 +45,7 @@ impl Innocents {
     }
 }
 
-/// Proves: MQT-4.
+/// Proves a part of: MQT-4.
 #[test]
 fn malformed_packets_end_their_connection_and_no_other() {
     let hub = Hub::start(&broker()).unwrap();
@@ -66,7 +66,7 @@ fn malformed_packets_end_their_connection_and_no_other() {
     innocents.still_talk(&hub);
 }
 
-/// Proves: MQT-4.
+/// Proves a part of: MQT-4.
 #[test]
 fn a_client_that_says_nothing_is_closed() {
     let hub = Hub::start(&broker()).unwrap();
@@ -78,7 +78,7 @@ fn a_client_that_says_nothing_is_closed() {
 
 /// The length is announced; the hub need not wait for the packet.
 ///
-/// Proves: MQT-4.
+/// Proves a part of: MQT-4.
 #[test]
 fn a_packet_larger_than_the_limit_is_refused_before_it_is_held() {
     let hub = Hub::start(&broker()).unwrap();
@@ -90,7 +90,7 @@ fn a_packet_larger_than_the_limit_is_refused_before_it_is_held() {
     innocents.still_talk(&hub);
 }
 
-/// Proves: CFG-18, MQT-3.
+/// Proves a part of: CFG-18, MQT-3.
 #[test]
 fn a_stranger_without_a_certificate_of_this_hub_is_refused() {
     let hub = Hub::start(&broker()).unwrap();

@@ -93,7 +93,7 @@ fn check(hub: &Hub, function: &str, outcome: &str, expect: &str) {
     );
 }
 
-/// Proves: SCH-17, SCH-20.
+/// Proves a part of: SCH-20, SCH-17.
 #[test]
 fn a_function_that_misbehaves_harms_nobody_else() {
     let hub = Hub::start_with(&manifest(), write_all).unwrap();

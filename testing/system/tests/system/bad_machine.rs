@@ -39,7 +39,7 @@ fn a_runtime_without_its_interpreter_is_refused_by_name() {
 
 /// A hub whose state is on a disk of 8 MiB, in a mount namespace of its own.
 ///
-/// Proves: MQT-2.
+/// Proves a part of: MQT-2.
 #[test]
 fn a_full_disk_stops_acknowledgements_and_nothing_acknowledged_is_lost() {
     let folder = tempfile::tempdir().unwrap();

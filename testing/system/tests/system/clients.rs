@@ -8,7 +8,7 @@ use crate::rust_client::RustClient;
 
 /// Publishes through each pair of libraries and versions, over TCP and over TLS.
 ///
-/// Proves: MQT-1, MQT-3, ALL-8.
+/// Proves a part of: MQT-1, MQT-3, ALL-8.
 #[test]
 fn every_library_reaches_every_other_in_both_versions_with_and_without_tls() {
     let hub = Hub::start(&broker()).unwrap();
@@ -28,7 +28,7 @@ fn every_library_reaches_every_other_in_both_versions_with_and_without_tls() {
     }
 }
 
-/// Proves: MQT-1.
+/// Proves a part of: MQT-1.
 #[test]
 fn mosquittos_own_clients_publish_and_subscribe() {
     let hub = Hub::start(&broker()).unwrap();
@@ -54,7 +54,7 @@ fn mosquitto(program: &str, hub: &Hub, files: &DeviceFiles) -> std::process::Com
     command
 }
 
-/// Proves: MQT-1, MQT-3.
+/// Proves a part of: MQT-1, MQT-3.
 #[test]
 fn rumqttc_publishes_and_subscribes_with_and_without_tls() {
     let hub = Hub::start(&broker()).unwrap();

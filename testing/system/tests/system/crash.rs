@@ -13,7 +13,7 @@ const ROUNDS: usize = 5;
 /// Messages that a publisher tries to send in a round; it never gets to the end.
 const MESSAGES: usize = 20_000;
 
-/// Proves: MQT-2, ALL-9.
+/// Proves a part of: MQT-2, ALL-9.
 #[test]
 fn no_acknowledged_message_is_lost_over_kill_9_at_random_moments() {
     let mut seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
@@ -48,7 +48,7 @@ fn kill_and_compare(hub: &mut Hub, round: usize, after: usize) {
     assert_eq!(got, expect, "round {round}: {acknowledged} were acknowledged");
 }
 
-/// Proves: ALL-9.
+/// Proves a part of: ALL-9.
 #[test]
 fn configuration_devices_routes_and_retained_messages_outlive_kill_9() {
     let mut hub = Hub::start(&broker()).unwrap();
@@ -74,7 +74,7 @@ def handler(event, context):
 
 /// The function sleeps for a second, so that the hub dies while the call runs.
 ///
-/// Proves: ALL-9.
+/// Proves a part of: ALL-9.
 #[test]
 fn an_accepted_call_outlives_kill_9() {
     let mut hub = Hub::start_with(&greenhouse("python3.11"), |project| {

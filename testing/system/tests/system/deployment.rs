@@ -68,7 +68,7 @@ to = "device:{other}"
     )
 }
 
-/// Proves: EVT-3, EVT-11.
+/// Proves: EVT-3. Proves a part of: EVT-11.
 #[test]
 fn a_change_of_routes_under_load_loses_nothing_and_misroutes_nothing() {
     const MESSAGES: usize = 3_000;

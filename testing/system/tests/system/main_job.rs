@@ -31,19 +31,19 @@ fn check(runtime: &str, file: &str, code: &str, thermometer: Library, fan: Libra
     assert_eq!(status.functions["regulate"].succeeded, 2, "21 degrees made no call");
 }
 
-/// Proves: EVT-1, EVT-2, EVT-5, ALL-1, CFG-7.
+/// Proves: EVT-1, EVT-5, ALL-1. Proves a part of: EVT-2, CFG-7.
 #[test]
 fn a_reading_triggers_a_python_function_whose_result_reaches_another_device() {
     check("python3.11", "app.py", REGULATE_PY, Library::Paho, Library::MqttJs, 5);
 }
 
-/// Proves: ALL-8.
+/// Proves a part of: ALL-8.
 #[test]
 fn a_reading_triggers_a_javascript_function_whose_result_reaches_another_device() {
     check("nodejs20.x", "app.js", REGULATE_JS, Library::MqttJs, Library::Paho, 4);
 }
 
-/// Proves: EVT-12.
+/// Proves a part of: EVT-12.
 #[test]
 fn a_result_for_a_device_that_is_away_is_held_until_it_returns() {
     let hub = Hub::start_with(&greenhouse("python3.11"), |project| {

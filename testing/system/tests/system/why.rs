@@ -24,7 +24,7 @@ fn hops(why: &Value) -> Vec<(String, String)> {
     hops.iter().map(|hop| (text(hop, "kind"), text(hop, "verdict"))).collect()
 }
 
-/// Proves: WHY-1.
+/// Proves a part of: WHY-1.
 #[test]
 fn why_shows_every_hop_of_a_message_that_was_sent() {
     let hub = hub();
@@ -41,7 +41,7 @@ fn why_shows_every_hop_of_a_message_that_was_sent() {
     }
 }
 
-/// Proves: WHY-1, EVT-8.
+/// Proves: EVT-8. Proves a part of: WHY-1.
 #[test]
 fn why_tells_which_condition_kept_a_message_back() {
     let hub = hub();
