@@ -2,6 +2,7 @@ use tomte_base::{Time, WorkerId};
 
 use crate::claims::{Class, Turn};
 use crate::pool::Pool;
+use crate::worker::Worker;
 use crate::{Free, Need, Priority, Scheduler};
 
 /// The room that one look at the claims has to give away.
@@ -124,13 +125,18 @@ impl Scheduler {
             let on_demand = self.pool(worker.pool).is_on_demand();
             worker.pool != turn.pool && on_demand && !worker.is_stopping()
         });
-        others.filter(|worker| worker.ready_since().is_none()).map(move |worker| {
-            let deadline = |call| self.calls[call].run.map(|run| run.deadline);
-            let running = worker.running().iter().filter_map(deadline).max();
-            let first_call =
-                now + self.limits.start_timeout + self.pool(worker.pool).limits.timeout;
-            (running.unwrap_or(first_call), worker.need)
-        })
+        let away = others.filter(|worker| worker.ready_since().is_none());
+        away.map(move |worker| (self.busy_at_most_until(worker, now), worker.need))
+    }
+
+    fn busy_at_most_until(&self, worker: &Worker, now: Time) -> Time {
+        if worker.is_returning() {
+            return now;
+        }
+        let deadline = |call| self.calls[call].run.map(|run| run.deadline);
+        let running = worker.running().iter().filter_map(deadline).max();
+        let timeout = self.pool(worker.pool).limits.timeout;
+        running.unwrap_or(worker.started + self.limits.start_timeout + timeout)
     }
 }
 

@@ -151,6 +151,16 @@ fn an_overdue_call_collects_the_room_of_several_workers() {
 }
 
 #[test]
+fn workers_that_end_at_the_same_moment_are_collected_together() {
+    let mut world = World::new(memory(200), vec![function("small"), sized("big", 200)]);
+    world.submit_all("small", 1..=200);
+    world.submit_all("big", [1_000]);
+    world.run_until_done(Duration::from_secs(30));
+    let place = world.order().iter().position(|id| *id == 1_000).unwrap();
+    assert!(place <= 34, "it ran after {place} others");
+}
+
+#[test]
 fn short_calls_go_on_while_an_overdue_call_waits_for_a_long_one() {
     let short = FunctionLimits { timeout: ms(200), ..sized("short", 100) };
     let mut world = World::new(memory(300), vec![sized("long", 200), short, sized("big", 300)]);
@@ -216,6 +226,26 @@ fn an_overdue_function_gets_one_worker_at_a_turn() {
     world.run_for(ms(5_000));
     let low = world.order().iter().filter(|id| **id > 1_000).count();
     assert!((2..=7).contains(&low), "{low} of {} calls", world.order().len());
+}
+
+#[test]
+fn room_beyond_the_turn_of_an_overdue_function_is_given_by_rank_again() {
+    let flood = FunctionLimits { max_workers: 1, ..function("flood") };
+    let functions = vec![flood, sized("low", 150), sized("high", 150)];
+    for (high_calls, expected) in [(0, (2, 0)), (2, (1, 1))] {
+        let mut world = World::new(memory(400), functions.clone());
+        world.take_elsewhere(300);
+        for id in [1, 2] {
+            world.submit(Call { priority: Priority::Low, ..call(id, "low") }).unwrap();
+        }
+        world.submit_all("flood", 100..140);
+        world.run_for(ms(3_550));
+        for id in 10..10 + high_calls {
+            world.submit(Call { priority: Priority::High, ..call(id, "high") }).unwrap();
+        }
+        world.take_elsewhere(0);
+        assert_eq!((world.worker_count("low"), world.worker_count("high")), expected);
+    }
 }
 
 #[test]
