@@ -140,7 +140,7 @@ async fn apply(
     Json(request): Json<DeploymentRequest>,
 ) -> Answer<Json<ApplyReport>> {
     let report = control.deployer.apply(request).await?;
-    let at_us = u64::try_from(control.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let at_us = unix_ms() * 1_000;
     let what = Flow::Deployed { revision: report.revision };
     let _nobody_watches = control.flow.send(FlowEvent { at_us, what });
     Ok(Json(report))

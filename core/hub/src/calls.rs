@@ -237,7 +237,9 @@ impl Hub {
     pub fn cancel_call(&mut self, now: Time, call: CallId) -> bool {
         let mut out = Vec::new();
         let cancelled = self.scheduler.cancel(now, call, &mut out);
-        self.calls.entries.remove(&call);
+        if self.calls.entries.remove(&call).is_some() {
+            self.counters.add(Counter::CallsUnhandled);
+        }
         self.perform_scheduling(now, out);
         cancelled
     }

@@ -54,7 +54,7 @@ impl Hub {
     }
 
     pub(crate) fn on_connect(&mut self, now: Time, slot: Slot, connect: &Connect<'_>) {
-        if let Err((reason, why)) = self.check_connect(connect) {
+        if let Err((reason, why)) = self.check_connect(slot, connect) {
             self.refuse_connect(slot, connect.version, reason, why);
             return;
         }
@@ -84,11 +84,12 @@ impl Hub {
         self.watch_connection(slot);
         self.gate_if_persistent(slot, index);
         if present {
+            self.return_held(now, index);
             self.resume(now, index);
         }
     }
 
-    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), (ReasonCode, String)> {
+    fn check_connect(&self, slot: Slot, connect: &Connect<'_>) -> Result<(), (ReasonCode, String)> {
         if connect.properties.authentication_method.is_some() {
             let why = "enhanced authentication is not available".to_owned();
             return Err((ReasonCode::BadAuthenticationMethod, why));
@@ -106,7 +107,9 @@ impl Hub {
             let why = "QoS 2 is not available in this version".to_owned();
             return Err((ReasonCode::QosNotSupported, why));
         }
-        if self.by_client.len() >= self.config.limits.max_sessions as usize {
+        let owner = self.connection(slot).map_or(Owner::Anonymous, |c| c.owner().clone());
+        let has_session = self.by_client.contains_key(&(owner, Arc::from(connect.client_id)));
+        if !has_session && self.by_client.len() >= self.config.limits.max_sessions as usize {
             let why = format!("{} sessions are kept already", self.config.limits.max_sessions);
             return Err((ReasonCode::QuotaExceeded, why));
         }
@@ -126,7 +129,7 @@ impl Hub {
         why: String,
     ) {
         let Some(connection) = self.connection_mut(slot) else { return };
-        if connection.closing {
+        if connection.closing.is_some() {
             return;
         }
         let mut connack = Connack::refusal(reason);
@@ -170,6 +173,9 @@ impl Hub {
                 session.expiry_s = expiry_s;
                 if changed {
                     self.keep_session(index);
+                } else {
+                    let returned = Record::SessionReturned { session: session.serial };
+                    self.ledger.note(|out| returned.encode(out));
                 }
                 return (index, true);
             }
@@ -247,6 +253,10 @@ impl Hub {
     /// What a persistent session was told must be in the journal before it is told.
     pub(crate) fn gate_if_persistent(&mut self, slot: Slot, index: u32) {
         let persistent = self.session_mut(index).is_some_and(|session| session.is_persistent());
+        if persistent && self.journal_behind {
+            // The session may be among what was lost: something must bring on the next commit.
+            self.note_numbers();
+        }
         let appended = self.ledger.appended();
         if persistent && let Some(connection) = self.connection_mut(slot) {
             connection.gate = appended;
@@ -286,7 +296,7 @@ impl Hub {
     /// Tells a version 5 client why its connection ends; 3.1.1 has no such packet.
     pub(crate) fn send_disconnect(&mut self, slot: Slot, reason: ReasonCode) {
         let Some(connection) = self.connection_mut(slot) else { return };
-        if connection.closing
+        if connection.closing.is_some()
             || connection.session.is_none()
             || connection.mqtt.version() != Version::V5
         {

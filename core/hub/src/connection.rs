@@ -80,12 +80,14 @@ pub(crate) struct Connection {
     pub(crate) will: Option<Box<Will>>,
     /// Encoded packets that the host has yet to write.
     pub(crate) out: Vec<u8>,
+    /// How much of `out` answers what the client sent, in bytes.
+    pub(crate) answers: usize,
     /// It is in the list of connections with something to write.
     pub(crate) dirty: bool,
     /// Nothing may be written before the journal is safe up to here.
     pub(crate) gate: LogPosition,
-    /// The machine has done with it; bytes that still come are ignored.
-    pub(crate) closing: bool,
+    /// Why the machine has done with it; bytes that still come are ignored.
+    pub(crate) closing: Option<CloseReason>,
 }
 
 impl Connection {

@@ -196,15 +196,22 @@ impl Hub {
     /// Sends a retained or held message: at once where the client is there, else through the queue.
     pub(crate) fn send_now(&mut self, now: Time, index: u32, delivery: Delivery) {
         if delivery.qos > QoS::AtMostOnce {
-            self.enqueue(now, index, delivery);
+            if !self.enqueue(now, index, delivery.clone()) {
+                self.hold_done(&delivery);
+            }
             self.pump(now, index);
             return;
         }
         let Some(slot) = self.session_mut(index).and_then(|session| session.connection) else {
             return;
         };
+        let high_water = self.config.limits.output_high_water;
         let Some(connection) = self.connection_mut(slot) else { return };
         let (start, version) = (connection.out.len(), connection.mqtt.version());
+        if start > high_water {
+            self.counters.add(Counter::DropSlowReader);
+            return;
+        }
         encode_again(now, &mut connection.out, version, &delivery, 0, false);
         if !connection.mqtt.may_send(connection.out.len() - start) {
             connection.out.truncate(start);
@@ -213,6 +220,15 @@ impl Hub {
         }
         self.mark_dirty(slot);
         self.counters.add(Counter::Delivered);
+    }
+
+    /// Puts a delivery before all that wait, past the limits of the queue: they held it elsewhere.
+    pub(crate) fn enqueue_first(&mut self, index: u32, delivery: Delivery) {
+        self.flow.opened(delivery.message.id);
+        let Some(session) = self.session_mut(index) else { return };
+        let bytes = delivery.message.payload.len() + delivery.message.topic.len();
+        let expires = delivery.message.expires;
+        session.queue.push_front(delivery, bytes, expires);
     }
 
     fn queue_full(&mut self, now: Time, index: u32, serial: u64, dropped: &Delivery) {
@@ -250,7 +266,7 @@ impl Hub {
             }
             let Some(slot) = session.connection else { break };
             let Some(connection) = self.connections[slot.index()].as_mut() else { break };
-            if connection.closing || connection.out.len() > high_water {
+            if connection.closing.is_some() || connection.out.len() > high_water {
                 break;
             }
             let Some(delivery) = session.queue.pop(now, &mut expired) else { break };
@@ -284,18 +300,34 @@ impl Hub {
 
     /// Sends what was in flight on the last connection and did not fit the window of this one.
     fn send_deferred(&mut self, now: Time, index: u32) {
+        while let Some(again) =
+            self.session_mut(index).and_then(|session| session.machine.next_deferred().map(again))
+        {
+            self.send_again(now, index, again);
+        }
+    }
+
+    /// Sends what was in flight when the last connection ended, if it fits the client's limit now.
+    fn send_again(&mut self, now: Time, index: u32, (id, delivery): (u16, Option<Delivery>)) {
         let Some(session) = self.sessions[index as usize].as_mut() else { return };
         let Some(slot) = session.connection else { return };
         let Some(connection) = self.connections[slot.index()].as_mut() else { return };
-        let version = connection.mqtt.version();
-        let mut sent = false;
-        while let Some(redelivery) = session.machine.next_deferred() {
-            sent = true;
-            send_again(now, &mut connection.out, version, redelivery);
+        let (start, version) = (connection.out.len(), connection.mqtt.version());
+        let Some(delivery) = delivery else {
+            codec::encode_pubrel(&mut connection.out, version, &MqttAck::success(id));
+            return self.mark_dirty(slot);
+        };
+        encode_again(now, &mut connection.out, version, &delivery, id, true);
+        if !connection.mqtt.may_send(connection.out.len() - start) {
+            connection.out.truncate(start);
+            let _withdrawn = session.machine.on_puback(id);
+            let serial = session.serial;
+            self.counters.add(Counter::DropTooLarge);
+            self.trace_outcome(now, delivery.message.id, index, Outcome::TooLarge);
+            return self.release(serial, &delivery);
         }
-        if sent {
-            self.mark_dirty(slot);
-        }
+        self.counters.add(Counter::Delivered);
+        self.mark_dirty(slot);
     }
 
     fn drop_expired(&mut self, now: Time, index: u32, expired: &[Delivery]) {
@@ -316,15 +348,11 @@ impl Hub {
 
     /// Sends again what was in flight when the last connection ended, in order, then the queue.
     pub(crate) fn resume(&mut self, now: Time, index: u32) {
-        let Some(session) = self.sessions[index as usize].as_mut() else { return };
-        let Some(slot) = session.connection else { return };
-        let Some(connection) = self.connections[slot.index()].as_mut() else { return };
-        let version = connection.mqtt.version();
-        for redelivery in session.machine.resume() {
-            send_again(now, &mut connection.out, version, redelivery);
-            self.counters.add(Counter::Delivered);
+        let Some(session) = self.session_mut(index) else { return };
+        let in_flight: Vec<_> = session.machine.resume().map(again).collect();
+        for again in in_flight {
+            self.send_again(now, index, again);
         }
-        self.mark_dirty(slot);
         self.pump(now, index);
     }
 
@@ -414,21 +442,18 @@ impl Hub {
     /// Gives an acknowledgement that the journal has released.
     pub(crate) fn send_puback(&mut self, ack: Ack, reason: ReasonCode) {
         let Some(connection) = self.connection_mut(ack.slot) else { return };
-        if connection.serial != ack.serial || connection.closing {
+        if connection.serial != ack.serial || connection.closing.is_some() {
             return;
         }
         let version = connection.mqtt.version();
         let reason = match (reason, version) {
+            (ReasonCode::Success, Version::V5) if !ack.allowed => ReasonCode::NotAuthorized,
             (ReasonCode::Success, Version::V5) if !ack.matched => ReasonCode::NoMatchingSubscribers,
             _ => reason,
         };
         let puback = MqttAck::with_reason(ack.packet_id, reason);
-        codec::encode_puback(&mut connection.out, version, &puback);
         connection.mqtt.on_publish_done();
-        if !connection.dirty {
-            connection.dirty = true;
-            self.dirty.push(ack.slot);
-        }
+        self.answer(ack.slot, |out, version| codec::encode_puback(out, version, &puback));
     }
 
     /// Refuses an acknowledgement: version 5 has a reason for it, 3.1.1 only the end of the
@@ -444,17 +469,11 @@ impl Hub {
     }
 }
 
-fn send_again(
-    now: Time,
-    out: &mut Vec<u8>,
-    version: Version,
-    redelivery: Redelivery<'_, Delivery>,
-) {
+/// What is to be sent again: PUBLISH with a delivery, PUBREL without.
+fn again(redelivery: Redelivery<'_, Delivery>) -> (u16, Option<Delivery>) {
     match redelivery {
-        Redelivery::Publish { id, message, .. } => {
-            encode_again(now, out, version, message, id, true)
-        }
-        Redelivery::Pubrel { id } => codec::encode_pubrel(out, version, &MqttAck::success(id)),
+        Redelivery::Publish { id, message, .. } => (id, Some(message.clone())),
+        Redelivery::Pubrel { id } => (id, None),
     }
 }
 

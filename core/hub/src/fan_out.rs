@@ -328,10 +328,12 @@ impl Hub {
         durable: &mut Vec<Destination>,
     ) -> usize {
         let mut n_held = 0;
+        let mut held_for: Vec<DeviceName> = Vec::new();
         for index in self.chosen.devices.clone() {
             let route = &self.config.table.routes()[index as usize];
             let RouteTo::Device(device) = &route.to else { continue };
-            if self.is_reachable(device, set, lazy.incoming.qos) {
+            // Two routes to one device are one delivery, held or not.
+            if held_for.contains(device) || self.is_reachable(device, set, lazy.incoming.qos) {
                 continue;
             }
             let Some(rule) = route.on_unavailable else {
@@ -340,6 +342,7 @@ impl Hub {
                 continue;
             };
             let (device, until) = (device.clone(), now + rule.hold);
+            held_for.push(device.clone());
             let message = Arc::clone(lazy.get());
             let is_durable = message.qos > QoS::AtMostOnce;
             let delivery = Delivery {

@@ -8,7 +8,7 @@ use tomte_base::{LogPosition, Message, MessageId, Time, TopicName};
 use tomte_broker::{MatchCache, Retained, RetainedLimits, TopicTree};
 use tomte_scheduler::{Resources, Scheduler, SchedulerLimits};
 
-use tomte_mqtt::codec::ReasonCode;
+use tomte_mqtt::codec::{ReasonCode, Version};
 
 use crate::calls::Calls;
 use crate::connection::{CloseReason, Connection, Peer, Slot};
@@ -27,6 +27,8 @@ pub(crate) struct Ack {
     pub(crate) slot: Slot,
     pub(crate) serial: u64,
     pub(crate) packet_id: u16,
+    /// A route takes the topic from this source.
+    pub(crate) allowed: bool,
     pub(crate) matched: bool,
 }
 
@@ -36,6 +38,13 @@ pub(crate) struct Stored {
     pub(crate) message: Arc<Message>,
     pub(crate) kept: Kept,
     pub(crate) destinations: Vec<Destination>,
+}
+
+/// Segments of the journal that nothing needs any more, once what was copied out of them is safe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DropJournal {
+    before: LogPosition,
+    pub(crate) needs: LogPosition,
 }
 
 /// What the machine's own clock waits for.
@@ -85,6 +94,9 @@ pub struct Hub {
     pub(crate) next_connection: u64,
     /// Records were lost to a failed commit and must be written again when the journal works.
     pub(crate) journal_behind: bool,
+    pub(crate) drop_journal: Option<DropJournal>,
+    /// When the next sweep is due, if one is.
+    pub(crate) sweep_at: Option<Time>,
 }
 
 impl Hub {
@@ -132,6 +144,8 @@ impl Hub {
             next_session: 1,
             next_connection: 1,
             journal_behind: false,
+            drop_journal: None,
+            sweep_at: None,
             config,
         };
         hub.install_routes();
@@ -183,9 +197,10 @@ impl Hub {
             session: None,
             will: None,
             out: Vec::new(),
+            answers: 0,
             dirty: false,
             gate: LogPosition::default(),
-            closing: false,
+            closing: None,
         };
         if self.connections.len() <= slot.index() {
             self.connections.resize_with(slot.index() + 1, || None);
@@ -209,6 +224,8 @@ impl Hub {
         };
         self.n_connections -= 1;
         let owner = connection.owner().clone();
+        // The socket may end before the host comes to the close that was asked for.
+        let reason = connection.closing.as_ref().unwrap_or(reason);
         if let Some(will) = connection.will.filter(|_| *reason != CloseReason::Shutdown) {
             self.publish_will(now, &owner, &will);
         }
@@ -221,10 +238,10 @@ impl Hub {
     /// Ends a connection: what waits is written, then the host closes the socket.
     pub(crate) fn close(&mut self, slot: Slot, reason: CloseReason) {
         let Some(connection) = self.connection_mut(slot) else { return };
-        if connection.closing {
+        if connection.closing.is_some() {
             return;
         }
-        connection.closing = true;
+        connection.closing = Some(reason.clone());
         let counter = match &reason {
             CloseReason::Protocol(_) => Some(Counter::ProtocolErrors),
             CloseReason::KeepAlive => Some(Counter::KeepAliveTimeouts),
@@ -252,6 +269,25 @@ impl Hub {
         self.sessions.get_mut(session as usize).and_then(Option::as_mut)
     }
 
+    /// Appends the answer to what a client sent. One that asks and does not read the answers is
+    /// thrown out when they pass the limit of its buffer.
+    pub(crate) fn answer(&mut self, slot: Slot, encode: impl FnOnce(&mut Vec<u8>, Version)) {
+        let limit = self.config.limits.output_high_water;
+        let Some(connection) = self.connection_mut(slot) else { return };
+        if connection.closing.is_some() {
+            return;
+        }
+        let (start, version) = (connection.out.len(), connection.mqtt.version());
+        encode(&mut connection.out, version);
+        let added = connection.out.len() - start;
+        connection.answers = connection.answers.min(start) + added;
+        let reads = connection.answers <= limit.max(added);
+        self.mark_dirty(slot);
+        if !reads {
+            self.close(slot, CloseReason::SlowReader);
+        }
+    }
+
     /// Marks a connection as having something to write.
     pub(crate) fn mark_dirty(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get_mut(slot.index()).and_then(Option::as_mut)
@@ -265,7 +301,11 @@ impl Hub {
     }
 
     /// Hands each record of this turn to `write`, with its position. Returns how many there were.
+    ///
+    /// After a failed commit everything that memory holds is among them, so that nothing is
+    /// acknowledged on the strength of a record that was lost.
     pub fn drain_records(&mut self, write: impl FnMut(LogPosition, &[u8])) -> usize {
+        self.catch_up();
         let n_records = self.ledger.drain(write);
         self.counters.add_n(Counter::Records, n_records as u64);
         n_records
@@ -278,7 +318,7 @@ impl Hub {
     }
 
     /// The journal is safe up to `position`: what waited for it is acknowledged.
-    pub fn on_durable(&mut self, now: Time, position: LogPosition) {
+    pub fn on_durable(&mut self, _now: Time, position: LogPosition) {
         while let Some(ack) = self.ledger.release(position) {
             self.send_puback(ack, ReasonCode::Success);
         }
@@ -292,12 +332,11 @@ impl Hub {
             }
         }
         self.gated = still_gated;
-        self.catch_up(now);
         self.compact();
     }
 
     /// A commit failed: records up to now are not on disk. What waited for them is refused; it is
-    /// tried again with the next turn, from the state in memory.
+    /// tried again with the next record, from the state in memory.
     pub fn on_journal_failed(&mut self, is_full: bool) {
         self.counters.add(Counter::JournalFailures);
         let reason = if is_full { ReasonCode::QuotaExceeded } else { ReasonCode::UnspecifiedError };
@@ -310,6 +349,7 @@ impl Hub {
                 connection.out.clear();
                 connection.gate = LogPosition::default();
             }
+            self.mark_dirty(slot);
             self.close(slot, CloseReason::NotStored);
         }
         self.ledger.lost();
@@ -330,11 +370,18 @@ impl Hub {
     }
 
     fn compact(&mut self) {
+        if self.journal_behind {
+            return;
+        }
         if let Some(range) = self.ledger.to_copy() {
             self.copy_forward(&range);
         }
         if let Some(before) = self.ledger.droppable() {
-            self.effects.push(Effect::DropJournal(before));
+            self.drop_journal = Some(DropJournal { before, needs: self.ledger.appended() });
+        }
+        let durable = self.ledger.durable();
+        if let Some(drop) = self.drop_journal.take_if(|drop| drop.needs <= durable) {
+            self.effects.push(Effect::DropJournal(drop.before));
         }
     }
 
@@ -378,9 +425,12 @@ impl Hub {
     }
 
     /// The bytes that wait for a connection. The host takes from the front what it could write and
-    /// leaves the rest.
+    /// leaves the rest. None while they have to wait for the journal: then the connection is among
+    /// those of [`Hub::take_dirty`] as soon as they may go.
     pub fn output(&mut self, slot: Slot) -> Option<&mut Vec<u8>> {
-        self.connection_mut(slot).map(|connection| &mut connection.out)
+        let durable = self.ledger.durable();
+        let connection = self.connection_mut(slot).filter(|connection| connection.gate <= durable);
+        connection.map(|connection| &mut connection.out)
     }
 
     /// The host wrote what waited, and there is room again: sends what had to wait for it.
@@ -449,6 +499,7 @@ impl Hub {
     }
 
     fn sweep(&mut self, now: Time) {
+        self.sweep_at = self.sweep_at.filter(|at| *at > now);
         for (device, delivery) in self.holds.expire(now) {
             self.hold_expired(now, &device, &delivery);
         }
@@ -462,7 +513,8 @@ impl Hub {
     /// Sees to it that the next held or retained message is removed in time.
     pub(crate) fn arm_sweep(&mut self) {
         let next = self.holds.next_expiry().into_iter().chain(self.retained.next_expiry()).min();
-        if let Some(time) = next {
+        if let Some(time) = next.filter(|time| self.sweep_at.is_none_or(|at| *time < at)) {
+            self.sweep_at = Some(time);
             self.timers.push(Reverse((time, Timer::Sweep)));
         }
     }

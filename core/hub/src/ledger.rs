@@ -88,11 +88,6 @@ impl<A> Ledger<A> {
         self.durable
     }
 
-    /// Tells whether something waits for the journal, so that what comes later must wait as well.
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// Holds `ack` until all records up to now are safe. Returns it when they are already.
     pub(crate) fn after_all(&mut self, ack: A) -> Option<A> {
         if self.durable >= self.appended && self.waiting.is_empty() {

@@ -9,7 +9,7 @@ use tomte_broker::SetOutcome;
 use tomte_mqtt::codec::{self, Packet, Publish, ReasonCode, Version};
 
 use crate::counter::Counter;
-use crate::fan_out::{Incoming, Lazy};
+use crate::fan_out::{Incoming, Lazy, Routed};
 use crate::flow::{FlowEvent, Hop, HopKind};
 use crate::hub::Ack;
 use crate::record;
@@ -49,7 +49,7 @@ impl Hub {
         connection.mqtt.on_bytes(now);
         loop {
             let Some(connection) = self.connection(slot) else { return bytes.len() };
-            if connection.closing {
+            if connection.closing.is_some() {
                 return bytes.len();
             }
             let version = connection.mqtt.version();
@@ -127,21 +127,13 @@ impl Hub {
     }
 
     fn on_pingreq(&mut self, slot: Slot) {
-        if let Some(connection) = self.connection_mut(slot) {
-            codec::encode_pingresp(&mut connection.out);
-        }
-        self.mark_dirty(slot);
+        self.answer(slot, |out, _| codec::encode_pingresp(out));
     }
 
     /// No message of QoS 2 was accepted, so the identifier is not known (MQTT 5, 3.7.2.1).
     fn on_pubrel(&mut self, slot: Slot, ack: &codec::Ack<'_>) {
-        if let Some(connection) = self.connection_mut(slot) {
-            let answer =
-                codec::Ack::with_reason(ack.packet_id, ReasonCode::PacketIdentifierNotFound);
-            let version = connection.mqtt.version();
-            codec::encode_pubcomp(&mut connection.out, version, &answer);
-        }
-        self.mark_dirty(slot);
+        let unknown = codec::Ack::with_reason(ack.packet_id, ReasonCode::PacketIdentifierNotFound);
+        self.answer(slot, |out, version| codec::encode_pubcomp(out, version, &unknown));
     }
 
     fn on_publish(&mut self, now: Time, slot: Slot, publish: &Publish<'_>) {
@@ -191,20 +183,15 @@ impl Hub {
             connection.source = source;
         }
         if publish.qos == QoS::AtLeastOnce {
-            let ack = Ack { slot, serial, packet_id: publish.packet_id, matched: routed.matched };
-            self.acknowledge(ack, routed.allowed);
+            let Routed { allowed, matched, .. } = routed;
+            self.acknowledge(Ack { slot, serial, packet_id: publish.packet_id, allowed, matched });
         }
     }
 
     /// Answers a QoS 1 message as soon as the journal has what it led to.
-    fn acknowledge(&mut self, ack: Ack, allowed: bool) {
-        if !allowed {
+    fn acknowledge(&mut self, ack: Ack) {
+        if !ack.allowed {
             self.counters.add(Counter::RefusedPublish);
-            let is_v5 = self.connection(ack.slot).is_some_and(|c| c.mqtt.version() == Version::V5);
-            if is_v5 && !self.ledger.is_waiting() {
-                self.send_puback(ack, ReasonCode::NotAuthorized);
-                return;
-            }
         }
         if let Some(ack) = self.ledger.after_all(ack) {
             self.send_puback(ack, ReasonCode::Success);

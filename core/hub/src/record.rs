@@ -32,6 +32,11 @@ pub enum Record {
         /// When it ends.
         ends: Time,
     },
+    /// Its client came back.
+    SessionReturned {
+        /// The session.
+        session: u64,
+    },
     /// It ended.
     SessionClosed {
         /// The session.
@@ -255,6 +260,10 @@ impl Record {
                 w.u8(2);
                 w.u64(*session);
                 w.u64(ends.0);
+            }
+            Self::SessionReturned { session } => {
+                w.u8(12);
+                w.u64(*session);
             }
             Self::SessionClosed { session } => {
                 w.u8(3);
@@ -518,6 +527,7 @@ impl<'a> Reader<'a> {
                 next_message: MessageId(self.u64("next message")?),
                 next_session: self.u64("next session")?,
             }),
+            12 => Ok(Record::SessionReturned { session: self.u64("session")? }),
             11 => Ok(Record::Superseded { before: LogPosition(self.u64("position")?) }),
             _ => Err(self.bad("tag")),
         }

@@ -84,6 +84,11 @@ impl Recovery {
                     found.left = Some(ends);
                 }
             }
+            Record::SessionReturned { session } => {
+                if let Some(found) = self.sessions.get_mut(&session) {
+                    found.left = None;
+                }
+            }
             Record::SessionClosed { session } => {
                 self.sessions.remove(&session);
             }
@@ -249,6 +254,7 @@ impl Hub {
             self.counters.add(Counter::DropHoldFull);
             self.hold_done(&dropped);
         }
+        self.arm_sweep();
     }
 
     /// A hold needs the message no more.
@@ -280,7 +286,7 @@ impl Hub {
     }
 
     /// After a failed commit: writes all that memory holds, so that the journal is whole again.
-    pub(crate) fn catch_up(&mut self, _now: Time) {
+    pub(crate) fn catch_up(&mut self) {
         if std::mem::take(&mut self.journal_behind) {
             let before = self.ledger.appended().next();
             self.rewrite(|_| true);
@@ -288,6 +294,9 @@ impl Hub {
             // Last, so that a torn batch leaves the earlier records in force.
             let superseded = Record::Superseded { before };
             self.ledger.note(|out| superseded.encode(out));
+            if let Some(drop) = &mut self.drop_journal {
+                drop.needs = self.ledger.appended();
+            }
         }
     }
 

@@ -3,11 +3,11 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use tomte_base::{QoS, SharedFilter, Source, Time, TopicFilter};
+use tomte_base::{Message, QoS, SharedFilter, Source, Time, TopicFilter};
 use tomte_mqtt::codec::{
     self, ReasonCode, Suback, Subscribe, Subscription as Asked, Unsuback, Unsubscribe,
 };
-use tomte_route::Destination as RouteTo;
+use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::counter::Counter;
 use crate::fan_out::Key;
@@ -45,10 +45,7 @@ impl Hub {
         let packet_id = subscribe.packet_id;
         let suback =
             Suback { packet_id, reason_string: why.as_deref(), reasons, ..Suback::default() };
-        let Some(connection) = self.connection_mut(slot) else { return };
-        let version = connection.mqtt.version();
-        codec::encode_suback(&mut connection.out, version, &suback);
-        self.mark_dirty(slot);
+        self.answer(slot, |out, version| codec::encode_suback(out, version, &suback));
         for (filter, is_new, retain_handling) in fresh {
             if retain_handling == 0 || (retain_handling == 1 && is_new) {
                 self.send_retained(now, index, &filter);
@@ -125,10 +122,7 @@ impl Hub {
             unsubscribe.filters.iter().map(|filter| self.unsubscribe_one(index, filter)).collect();
         let unsuback =
             Unsuback { packet_id: unsubscribe.packet_id, reasons, ..Unsuback::default() };
-        let Some(connection) = self.connection_mut(slot) else { return };
-        let version = connection.mqtt.version();
-        codec::encode_unsuback(&mut connection.out, version, &unsuback);
-        self.mark_dirty(slot);
+        self.answer(slot, |out, version| codec::encode_unsuback(out, version, &unsuback));
         self.gate_if_persistent(slot, index);
     }
 
@@ -171,9 +165,11 @@ impl Hub {
         }
     }
 
-    /// Tells whether some route leads from the message's source to this session.
-    fn may_receive(&self, index: u32, message: &tomte_base::Message) -> bool {
+    /// Tells whether some route leads the message from its source to this session now.
+    fn may_receive(&self, index: u32, message: &Message) -> bool {
         let Some(session) = self.sessions[index as usize].as_ref() else { return false };
+        let Message { topic, payload, source, properties, .. } = message;
+        let view = MessageView::new(topic, payload, source, properties.as_deref());
         self.config.table.routes().iter().any(|route| {
             let to_it = match &route.to {
                 RouteTo::Subscribers => true,
@@ -182,7 +178,8 @@ impl Hub {
             };
             to_it
                 && route.topic.matches(&message.topic)
-                && route.from.iter().any(|pattern| pattern.matches(&message.source))
+                && route.takes_from(&message.source)
+                && route.when.as_ref().is_none_or(|when| when.evaluate(&view) == Ok(true))
         })
     }
 
@@ -199,6 +196,32 @@ impl Hub {
                 self.hold_done(&held);
             }
             self.send_now(now, index, Delivery { qos, ..held });
+        }
+        for delivery in &expired {
+            self.hold_expired(now, &device, delivery);
+        }
+    }
+
+    /// A device came back to a session that it subscribed with before: what was held for it
+    /// meanwhile goes in front of what its queue holds.
+    pub(crate) fn return_held(&mut self, now: Time, index: u32) {
+        let Some(session) = self.sessions[index as usize].as_ref() else { return };
+        let Some(device) = session.owner.device().cloned() else { return };
+        let (mut held, mut expired) = (Vec::new(), Vec::new());
+        for subscription in &session.subscriptions {
+            let (filter, options) = (&subscription.filter, subscription.options);
+            let taken = self.holds.take(now, &device, filter, &mut expired);
+            held.extend(taken.into_iter().map(|d| Delivery { qos: d.qos.min(options.qos), ..d }));
+        }
+        held.sort_by_key(|delivery| delivery.message.id);
+        let (acknowledged, at_most_once): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|delivery| delivery.qos > QoS::AtMostOnce);
+        for delivery in at_most_once {
+            self.hold_done(&delivery);
+            self.send_now(now, index, delivery);
+        }
+        for delivery in acknowledged.into_iter().rev() {
+            self.enqueue_first(index, delivery);
         }
         for delivery in &expired {
             self.hold_expired(now, &device, delivery);
