@@ -155,6 +155,36 @@ fn a_smaller_window_defers_messages_until_there_is_room() {
 }
 
 #[test]
+fn new_messages_wait_even_when_the_window_has_room_for_deferred_ones() {
+    let mut session = session();
+    for message in ["a", "b", "c"] {
+        session.send(QOS1, message).unwrap();
+    }
+    session.set_window(2);
+    session.on_puback(1).unwrap();
+    session.on_puback(2).unwrap();
+    assert_eq!((session.window(), session.send(QOS1, "d")), (0, None));
+    assert_eq!(session.next_deferred(), Some(publish(3, QOS1, &"c")));
+    assert_eq!(session.send(QOS1, "d"), Some(4));
+}
+
+#[test]
+fn a_deferred_message_that_is_acknowledged_late_is_not_sent_again() {
+    let mut session = session();
+    for message in ["a", "b", "c", "d"] {
+        session.send(QOS2, message).unwrap();
+    }
+    session.set_window(1);
+    // The client had 2 and 3 from the connection before.
+    session.on_pubrec(2, true).unwrap();
+    session.on_pubrec(3, false).unwrap();
+    session.on_pubrec(1, true).unwrap();
+    assert_eq!(session.next_deferred(), None, "3 takes the window until its PUBCOMP");
+    session.on_pubcomp(3).unwrap();
+    assert_eq!(session.next_deferred(), Some(publish(4, QOS2, &"d")));
+}
+
+#[test]
 fn pubrels_are_never_deferred() {
     let mut session = session();
     for message in ["a", "b", "c"] {
