@@ -233,17 +233,6 @@ impl Hub {
         Ok(call)
     }
 
-    /// Gives up on a call that nobody waits for any more. Tells whether it was still there.
-    pub fn cancel_call(&mut self, now: Time, call: CallId) -> bool {
-        let mut out = Vec::new();
-        let cancelled = self.scheduler.cancel(now, call, &mut out);
-        if self.calls.entries.remove(&call).is_some() {
-            self.counters.add(Counter::CallsUnhandled);
-        }
-        self.perform_scheduling(now, out);
-        cancelled
-    }
-
     fn enter(
         &mut self,
         now: Time,
@@ -375,6 +364,10 @@ impl Hub {
                     .hop(message.id, || ended(now, &entry, &outcome, queued, ran, calls_before));
                 if let CallOutcome::Returned(result) = &outcome {
                     self.publish_result(now, &entry.function, message, result);
+                }
+                // What the hub itself interrupts by stopping is still to be done: the journal keeps it.
+                if matches!(outcome, CallOutcome::Unhandled(CallFailure::ShuttingDown)) {
+                    return;
                 }
                 let (function, route) = (entry.function.clone(), route.clone());
                 self.done(message.id, &Destination::Call { function, call, route });

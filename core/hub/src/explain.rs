@@ -67,8 +67,8 @@ impl Hub {
         let route = &self.config.table.routes()[route as usize];
         match &route.to {
             RouteTo::Function(function) => {
-                let queued =
-                    self.scheduler.queued().filter(|call| call.function == function).count();
+                let counts = self.scheduler.function(function);
+                let queued = counts.map_or(0, |counts| counts.queued);
                 let detail = format!("{queued} calls wait before it");
                 vec![hop(
                     now,

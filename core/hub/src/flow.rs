@@ -174,6 +174,10 @@ impl Flow {
     }
 
     fn find(&self, message: MessageId) -> Option<usize> {
+        // Most messages are newer than the last one that was traced: no search for those.
+        if self.traces.back().is_none_or(|last| message > last.message) {
+            return None;
+        }
         self.traces.binary_search_by_key(&message, |trace| trace.message).ok()
     }
 

@@ -241,6 +241,21 @@ fn an_accepted_call_runs_after_a_crash_and_only_until_it_was_answered() {
     assert!(bed.assignments().is_empty());
 }
 
+#[test]
+fn an_accepted_call_that_a_clean_stop_interrupts_runs_after_the_next_start() {
+    let routes = [R("device:lamp", "a", None, "function:f")];
+    let functions = [("f", None)];
+    let mut bed = Bed::new(config(&routes, &functions));
+    let lamp = bed.connect("lamp", "l", true);
+    bed.publish(lamp, "a", "x", QoS::AtLeastOnce, 1);
+    bed.hub.shutdown(bed.now);
+    bed.turn();
+    bed.crash(config(&routes, &functions));
+    bed.start_workers();
+    let call = bed.assignments().pop().expect("it was accepted and never ran");
+    assert_eq!(call.payload, "x");
+}
+
 /// Proves: EVT-12.
 #[test]
 fn a_message_for_a_device_that_is_away_is_held_and_delivered_on_its_return() {
