@@ -233,6 +233,14 @@ impl Hub {
         Ok(call)
     }
 
+    /// Gives up on a call; whoever waits for it is told. Tells whether it was still there.
+    pub fn cancel_call(&mut self, now: Time, call: CallId) -> bool {
+        let mut out = Vec::new();
+        let cancelled = self.scheduler.cancel(now, call, &mut out);
+        self.perform_scheduling(now, out);
+        cancelled
+    }
+
     fn enter(
         &mut self,
         now: Time,
