@@ -14,6 +14,11 @@ pub(crate) fn describe() -> String {
     format!("{processor}, {cores} cores, {memory} of memory, Linux {}", kernel.trim())
 }
 
+/// Returns how many processes wanted to run in the last minute: a busy machine measures badly.
+pub(crate) fn load_average() -> String {
+    read("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned()
+}
+
 /// Returns today's date in UTC, as `2026-10-07`.
 pub(crate) fn today() -> String {
     let output = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     allow_many_files()?;
+    let load = machine::load_average();
     let mut report = Report::default();
     for round in 0..options.runs {
         for (number, scenario) in ALL.iter().enumerate() {
@@ -49,7 +50,7 @@ fn run(options: &Options) -> Result<()> {
     }
     println!("{}", report.table(ALL));
     if let Some(path) = &options.write {
-        std::fs::write(path, report.page(ALL, options.runs))
+        std::fs::write(path, report.page(ALL, options.runs, &load))
             .with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())

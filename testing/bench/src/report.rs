@@ -44,11 +44,12 @@ impl Report {
         text
     }
 
-    /// Writes the page for the documentation.
-    pub(crate) fn page(&self, scenarios: &[Scenario], runs: usize) -> String {
+    /// Writes the page for the documentation; `load` is the load average before the first run.
+    pub(crate) fn page(&self, scenarios: &[Scenario], runs: usize, load: &str) -> String {
         format!(
             "<!-- Written by `cargo xtask bench --write`. -->\n# Performance\n\n\
-             Measured on {} on {}.\n\n\
+             Measured on {} on {}. The load average before the first run was {load}; with more than 1 \
+             on two cores, rates and 99th percentiles say little, ratios and processor times more.\n\n\
              Each number is the median of {runs} runs, least and greatest in parentheses. Hub and \
              mosquitto take turns, each run with a fresh process. The ratio is hub to mosquitto: \
              above 1 is better for rates, below 1 for times and memory.\n\n{}\n{METHOD}",
