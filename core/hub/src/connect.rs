@@ -70,6 +70,7 @@ impl Hub {
             connect.client_id.is_empty().then(|| format!("tomte-{serial:x}-{:x}", now.0));
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
         let expiry_s = self.session_expiry(connect);
+        let before = self.ledger.appended();
         let (index, present) =
             self.take_up_session(now, owner.clone(), client_id, connect, expiry_s);
         let connection = self.connection_mut(slot).expect("looked up above");
@@ -83,6 +84,10 @@ impl Hub {
         self.send_connack(slot, connect, present, assigned.as_deref(), expiry_s);
         self.watch_connection(slot);
         self.gate_if_persistent(slot, index);
+        if self.ledger.appended() > before {
+            // A clean session may have ended a kept one, which must not come back after a crash.
+            self.gate(slot);
+        }
         if present {
             self.return_held(now, index);
             self.resume(now, index);
@@ -253,12 +258,16 @@ impl Hub {
     /// What a persistent session was told must be in the journal before it is told.
     pub(crate) fn gate_if_persistent(&mut self, slot: Slot, index: u32) {
         let persistent = self.session_mut(index).is_some_and(|session| session.is_persistent());
-        if persistent && self.journal_behind {
-            // The session may be among what was lost: something must bring on the next commit.
-            self.note_numbers();
+        if persistent {
+            self.ask_to_catch_up();
+            self.gate(slot);
         }
+    }
+
+    /// Nothing leaves the connection before all records up to now are safe.
+    fn gate(&mut self, slot: Slot) {
         let appended = self.ledger.appended();
-        if persistent && let Some(connection) = self.connection_mut(slot) {
+        if let Some(connection) = self.connection_mut(slot) {
             connection.gate = appended;
         }
     }

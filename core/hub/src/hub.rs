@@ -534,6 +534,14 @@ impl Hub {
         self.note_numbers();
     }
 
+    /// While records are missing that a failed commit lost, whatever is confirmed may rest on them:
+    /// it waits for a commit that brings them, and there must be one.
+    pub(crate) fn ask_to_catch_up(&mut self) {
+        if self.journal_behind && !self.ledger.has_records() {
+            self.note_numbers();
+        }
+    }
+
     /// Keeps the numbers given out so far, so that none comes twice.
     pub(crate) fn note_numbers(&mut self) {
         let numbers =

@@ -193,6 +193,7 @@ impl Hub {
         if !ack.allowed {
             self.counters.add(Counter::RefusedPublish);
         }
+        self.ask_to_catch_up();
         if let Some(ack) = self.ledger.after_all(ack) {
             self.send_puback(ack, ReasonCode::Success);
         }

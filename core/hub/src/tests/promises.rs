@@ -1,0 +1,343 @@
+//! What the simulator found, each as the shortest story that shows it.
+
+use std::time::Duration;
+
+use tomte_base::QoS;
+use tomte_mqtt::codec::{self, Connect, PublishHead, Subscribe, Subscription, Version};
+use tomte_route::{Hold, Overflow};
+
+use super::harness::{Bed, R, config, config_of, spec};
+use crate::{CloseReason, Config, Counter, Effect, Slot};
+
+const ALL: R = R("device:*", "#", None, "subscribers");
+
+fn broker() -> Bed {
+    Bed::new(config(&[ALL], &[]))
+}
+
+fn limited(change: impl FnOnce(&mut Config)) -> Bed {
+    let mut config = config(&[ALL], &[]);
+    change(&mut config);
+    Bed::new(config)
+}
+
+fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(&mut bytes);
+    bytes
+}
+
+fn publish(topic: &str, packet_id: u16) -> Vec<u8> {
+    let head = PublishHead { topic, qos: QoS::AtLeastOnce, packet_id, ..PublishHead::default() };
+    encoded(|out| codec::encode_publish(out, Version::V5, &head, b"x"))
+}
+
+/// Connects a client that takes packets up to `largest` bytes and keeps its session.
+fn connect_small(bed: &mut Bed, largest: u32) -> Slot {
+    let slot = bed.open("", Version::V5);
+    let mut connect = Connect::new(Version::V5, "r");
+    connect.clean_start = false;
+    connect.properties.session_expiry_seconds = Some(3_600);
+    connect.properties.maximum_packet_bytes = Some(largest);
+    bed.send(slot, &encoded(|out| codec::encode_connect(out, &connect)));
+    slot
+}
+
+fn held_for_fan() -> tomte_route::RouteSpec {
+    let mut route = spec(&R("device:lamp", "#", None, "device:fan"));
+    route.on_unavailable =
+        Some(Hold { hold: Duration::from_secs(600), max: 100, then: Overflow::DropOldest });
+    route
+}
+
+#[test]
+fn a_publish_without_a_route_is_refused_also_while_the_journal_is_waited_for() {
+    let mut bed = Bed::new(config(&[R("device:lamp", "a", None, "device:fan")], &[]));
+    let fan = bed.connect("fan", "f", false);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    let lamp = bed.connect("lamp", "l", true);
+    bed.received(lamp);
+    bed.send(lamp, &[publish("a", 1), publish("b", 2)].concat());
+    assert_eq!(bed.received(lamp), ["puback 1 Success", "puback 2 NotAuthorized"]);
+}
+
+#[test]
+fn a_client_comes_back_to_its_session_although_no_more_sessions_are_allowed() {
+    let mut bed = limited(|config| config.limits.max_sessions = 1);
+    let first = bed.connect("", "r", false);
+    bed.drop_connection(first);
+    let again = bed.connect("", "r", false);
+    assert_eq!(bed.received(again), ["connack Success present=true"]);
+    let other = bed.connect("", "other", false);
+    assert_eq!(bed.received(other), ["connack QuotaExceeded present=false"]);
+}
+
+/// Proves: MQT-2.
+#[test]
+fn a_session_whose_client_came_back_outlives_the_end_that_was_set_before() {
+    let mut bed = broker();
+    let first = bed.connect("", "r", false);
+    bed.drop_connection(first);
+    bed.advance(Duration::from_secs(3_000));
+    bed.connect("", "r", false);
+    bed.advance(Duration::from_secs(3_000));
+    bed.crash(config(&[ALL], &[]));
+    bed.advance(Duration::from_secs(1));
+    let back = bed.connect("", "r", false);
+    assert_eq!(bed.received(back), ["connack Success present=true"]);
+}
+
+#[test]
+fn a_session_that_the_journal_lost_is_not_confirmed_before_it_is_written_again() {
+    let mut bed = broker();
+    bed.disk_full = true;
+    let first = bed.connect("", "r", false);
+    assert_eq!(bed.closed, [(first, CloseReason::NotStored)]);
+    let second = bed.connect("", "r", false);
+    assert!(bed.received(second).is_empty());
+    assert_eq!(bed.closed[1..], [(second, CloseReason::NotStored)]);
+    bed.disk_full = false;
+    let third = bed.connect("", "r", false);
+    assert_eq!(bed.received(third), ["connack Success present=true"]);
+    bed.crash(config(&[ALL], &[]));
+    let fourth = bed.connect("", "r", false);
+    assert_eq!(bed.received(fourth), ["connack Success present=true"]);
+}
+
+#[test]
+fn the_first_commit_after_a_failure_brings_all_that_was_lost() {
+    let mut bed = broker();
+    bed.disk_full = true;
+    let receiver = bed.connect("", "r", false);
+    bed.disk_full = false;
+    let receiver_again = bed.connect("", "r", false);
+    assert_ne!(receiver, receiver_again);
+    // Nothing but the records of one commit: the process dies right after it.
+    let n_records = bed.log.len();
+    bed.subscribe(receiver_again, "a", QoS::AtLeastOnce);
+    bed.log.truncate(n_records + 1);
+    bed.crash(config(&[ALL], &[]));
+    let back = bed.connect("", "r", false);
+    assert_eq!(bed.received(back), ["connack Success present=true"]);
+}
+
+#[test]
+fn what_waits_for_the_journal_is_not_handed_out() {
+    let mut bed = broker();
+    let slot = bed.open("", Version::V5);
+    let mut connect = Connect::new(Version::V5, "r");
+    connect.clean_start = false;
+    connect.properties.session_expiry_seconds = Some(3_600);
+    bed.hub.on_bytes(bed.now, slot, &encoded(|out| codec::encode_connect(out, &connect)));
+    assert!(bed.hub.output(slot).is_none());
+    bed.turn();
+    assert_eq!(bed.received(slot), ["connack Success present=false"]);
+}
+
+#[test]
+fn a_clean_session_is_not_confirmed_before_the_end_of_the_kept_one_is_safe() {
+    let mut bed = broker();
+    bed.connect("", "r", false);
+    let clean = bed.open("", Version::V311);
+    let connect = Connect::new(Version::V311, "r");
+    bed.hub.on_bytes(bed.now, clean, &encoded(|out| codec::encode_connect(out, &connect)));
+    assert!(bed.hub.output(clean).is_none());
+    bed.turn();
+    assert_eq!(bed.received(clean), ["connack Success present=false"]);
+}
+
+#[test]
+fn old_segments_stay_until_the_copies_of_what_they_hold_are_safe() {
+    let mut bed = limited(|config| config.limits.journal_compact_above = tomte_base::ByteSize(1));
+    let receiver = bed.connect("", "r", false);
+    bed.subscribe(receiver, "a", QoS::AtLeastOnce);
+    bed.drop_connection(receiver);
+    let sender = bed.connect("", "s", true);
+    // A dead record, so that the journal is sparse enough to be copied.
+    let kept = |text: &str| {
+        let head = PublishHead { topic: "kept", retain: true, ..PublishHead::default() };
+        encoded(|out| codec::encode_publish(out, Version::V5, &head, text.as_bytes()))
+    };
+    bed.send(sender, &[kept(&"x".repeat(2_000)), kept("y")].concat());
+    bed.hub.on_rolled();
+    bed.hub.on_bytes(bed.now, sender, &publish("b", 1));
+    bed.hub.on_bytes(bed.now, sender, &kept("z"));
+    let mut last = tomte_base::LogPosition(0);
+    bed.hub.drain_records(|position, _| last = position);
+    bed.hub.on_durable(bed.now, last);
+    assert!(bed.hub.has_records(), "the live records are copied");
+    bed.hub.drain_records(|_, _| {});
+    bed.hub.on_journal_failed(true);
+    let drops = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::DropJournal(_)));
+    assert!(!drops(&bed.hub.take_effects()), "the copies were lost");
+    bed.publish(sender, "kept", "z", QoS::AtLeastOnce, 2);
+    bed.publish_with(
+        sender,
+        PublishHead { topic: "kept", retain: true, ..PublishHead::default() },
+        "w",
+    );
+    assert!(drops(&bed.effects), "now they are safe");
+}
+
+#[test]
+fn a_message_that_two_routes_bring_to_one_device_is_held_once() {
+    let table = || config_of(vec![held_for_fan(), held_for_fan()], &[]);
+    let mut bed = Bed::new(table());
+    let lamp = bed.connect("lamp", "l", true);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    let fan = bed.connect("fan", "f", true);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    assert_eq!(bed.received(fan)[2..], ["publish a 1 qos=1 id=1"]);
+}
+
+/// Proves: EVT-12.
+#[test]
+fn what_is_held_is_delivered_when_the_session_returns_without_subscribing_again() {
+    let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));
+    let fan = bed.connect("fan", "f", false);
+    bed.subscribe(fan, "a", QoS::AtMostOnce);
+    bed.drop_connection(fan);
+    let lamp = bed.connect("lamp", "l", true);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    assert_eq!(bed.hub.device(&tomte_base::DeviceName::new("fan").unwrap()).queued, 1);
+    let fan = bed.connect("fan", "f", false);
+    assert_eq!(bed.received(fan), ["connack Success present=true", "publish a 1 qos=0 id=0"]);
+}
+
+#[test]
+fn what_was_held_comes_before_what_was_queued_later() {
+    let table = || config_of(vec![held_for_fan()], &[]);
+    let mut bed = Bed::new(table());
+    let lamp = bed.connect("lamp", "l", true);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    let fan = bed.connect("fan", "f", false);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    bed.drop_connection(fan);
+    bed.publish(lamp, "a", "2", QoS::AtLeastOnce, 2);
+    bed.crash(table());
+    let fan = bed.connect("fan", "f", false);
+    assert_eq!(bed.received(fan)[1..], ["publish a 1 qos=1 id=1", "publish a 2 qos=1 id=2"]);
+}
+
+#[test]
+fn a_hold_that_was_given_back_still_ends_in_time() {
+    let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));
+    let lamp = bed.connect("lamp", "l", true);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    let fan = bed.connect("fan", "f", true);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    bed.advance(Duration::from_secs(700));
+    bed.drop_connection(fan);
+    bed.advance(Duration::from_secs(1));
+    assert_eq!(bed.hub.counters().get(Counter::DropHoldExpired), 1);
+}
+
+#[test]
+fn a_thousand_held_messages_need_one_timer() {
+    let mut route = held_for_fan();
+    route.on_unavailable = route.on_unavailable.map(|hold| Hold { max: 10_000, ..hold });
+    let mut bed = Bed::new(config_of(vec![route], &[]));
+    let lamp = bed.connect("lamp", "l", true);
+    for _ in 0..1_000 {
+        bed.publish(lamp, "a", "1", QoS::AtMostOnce, 0);
+    }
+    assert!(bed.hub.timers.len() < 10, "{} timers", bed.hub.timers.len());
+}
+
+#[test]
+fn a_message_in_flight_that_is_too_large_for_the_new_connection_is_dropped_and_counted() {
+    let mut bed = broker();
+    let receiver = connect_small(&mut bed, 10_000);
+    bed.subscribe(receiver, "a", QoS::AtLeastOnce);
+    let sender = bed.connect("", "s", true);
+    bed.publish(sender, "a", &"x".repeat(500), QoS::AtLeastOnce, 1);
+    bed.drop_connection(receiver);
+    let receiver = connect_small(&mut bed, 100);
+    assert_eq!(bed.received(receiver), ["connack Success present=true"]);
+    assert_eq!(bed.hub.counters().get(Counter::DropTooLarge), 1);
+    assert_eq!(bed.hub.view().queued, 0);
+}
+
+#[test]
+fn a_condition_also_decides_who_gets_the_retained_message() {
+    let routes = [
+        R("device:lamp", "a", Some("payload.private == false"), "subscribers"),
+        R("device:lamp", "a", None, "device:fan"),
+    ];
+    let mut bed = Bed::new(config(&routes, &[]));
+    let lamp = bed.connect("lamp", "l", true);
+    let head = PublishHead { topic: "a", retain: true, ..PublishHead::default() };
+    bed.publish_with(lamp, head, "{\"private\": true}");
+    for (owner, n_packets) in [("thermometer", 2), ("fan", 3)] {
+        let slot = bed.connect(owner, "c", true);
+        bed.subscribe(slot, "a", QoS::AtMostOnce);
+        assert_eq!(bed.received(slot).len(), n_packets, "{owner}");
+    }
+}
+
+/// Proves: MQT-4.
+#[test]
+fn a_client_that_asks_and_never_reads_is_thrown_out() {
+    let mut bed = limited(|config| config.limits.output_high_water = 1_000);
+    let slot = bed.connect("", "r", true);
+    let pings = [0xC0, 0].repeat(2_000);
+    bed.hub.on_bytes(bed.now, slot, &pings);
+    assert!(bed.hub.output(slot).unwrap().len() <= 1_100);
+    bed.turn();
+    assert_eq!(bed.closed, [(slot, CloseReason::SlowReader)]);
+    assert_eq!(bed.hub.counters().get(Counter::SlowReaders), 1);
+}
+
+/// Proves: MQT-4.
+#[test]
+fn retained_messages_do_not_fill_the_buffer_of_a_slow_reader() {
+    let mut bed = limited(|config| config.limits.output_high_water = 1_000);
+    let sender = bed.connect("", "s", true);
+    for n in 0..20 {
+        let topic = format!("a/{n}");
+        let head = PublishHead { topic: &topic, retain: true, ..PublishHead::default() };
+        bed.publish_with(sender, head, &"x".repeat(200));
+    }
+    let slot = bed.connect("", "r", true);
+    let subscriptions = vec![Subscription::new("#", QoS::AtMostOnce)];
+    let subscribe = Subscribe { packet_id: 1, subscriptions, ..Subscribe::default() };
+    let bytes = encoded(|out| codec::encode_subscribe(out, Version::V5, &subscribe));
+    bed.hub.on_bytes(bed.now, slot, &bytes.repeat(10));
+    assert!(bed.hub.output(slot).unwrap().len() < 1_500);
+    assert!(bed.hub.counters().get(Counter::DropSlowReader) > 100);
+}
+
+#[test]
+fn a_cancelled_call_is_counted() {
+    let mut bed = Bed::new(config(&[], &[("f", None)]));
+    let function = tomte_base::FunctionName::new("f").unwrap();
+    let payload = bytes::Bytes::from_static(b"1");
+    let call = bed.hub.call(bed.now, 9, function, payload, None, None).unwrap();
+    assert!(bed.hub.cancel_call(bed.now, call));
+    assert_eq!(bed.hub.counters().get(Counter::CallsUnhandled), 1);
+}
+
+/// Proves: ALL-9.
+#[test]
+fn a_second_clearing_of_a_retained_message_is_not_confirmed_on_the_strength_of_a_lost_record() {
+    let mut bed = broker();
+    let sender = bed.connect("", "s", true);
+    let clear = |packet_id| PublishHead {
+        topic: "a",
+        qos: QoS::AtLeastOnce,
+        retain: true,
+        packet_id,
+        ..PublishHead::default()
+    };
+    bed.publish_with(sender, clear(1), "kept");
+    bed.received(sender);
+    bed.disk_full = true;
+    bed.publish_with(sender, clear(2), "");
+    bed.publish_with(sender, clear(3), "");
+    assert_eq!(bed.received(sender), ["puback 2 QuotaExceeded", "puback 3 QuotaExceeded"]);
+    bed.disk_full = false;
+    bed.publish_with(sender, clear(4), "");
+    assert_eq!(bed.received(sender), ["puback 4 NoMatchingSubscribers"]);
+    bed.crash(config(&[ALL], &[]));
+    assert_eq!(bed.hub.view().retained, 0);
+}
