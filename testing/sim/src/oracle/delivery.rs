@@ -1,0 +1,147 @@
+use std::collections::HashMap;
+
+use tomte_base::QoS;
+use tomte_mqtt::codec::Publish;
+
+use crate::coverage::Coverage;
+use crate::mark::Mark;
+use crate::network::ConnId;
+
+use super::duties::Duty;
+use super::messages::Published;
+use super::{Key, Oracle};
+
+/// What one client received.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The last number of each publisher and topic, by the quality of service on both ways.
+    last: HashMap<(u32, String, u8, u8), u32>,
+    /// First deliveries on one connection.
+    on_line: HashMap<(ConnId, Mark), u32>,
+    /// The last connection that brought something; an older one may still bring what is late.
+    newest: Option<ConnId>,
+}
+
+impl Oracle {
+    /// A message reached a client.
+    pub(crate) fn on_delivered(
+        &mut self,
+        id: ConnId,
+        publish: &Publish<'_>,
+        coverage: &mut Coverage,
+    ) {
+        if publish.dup {
+            coverage.hit("delivery: sent again");
+        }
+        let Some((mark, _)) = Mark::read(publish.payload) else { return };
+        let Some(key) = self.key_of(id) else { return };
+        let Some(published) = self.published.get(&mark).cloned() else {
+            self.blame(|| format!("{} receives {mark}, which nobody published", key.1));
+            return;
+        };
+        self.check_permission(&key, mark, &published, publish);
+        let seen = self.seen.entry(key.clone()).or_default();
+        let is_late = seen.newest > Some(id);
+        seen.newest = seen.newest.max(Some(id));
+        if !publish.retain && !published.retain && mark.via == 0 {
+            if !is_late {
+                self.check_order(&key, mark, &published, publish);
+            }
+            self.check_repetition(&key, id, mark, &published, publish);
+        }
+        self.cover(&key, mark, publish, coverage);
+        self.reached.insert((key.clone(), mark));
+    }
+
+    /// Connections of a hub that died still bring what was on its way.
+    fn key_of(&self, id: ConnId) -> Option<Key> {
+        self.keys.get(&id).cloned()
+    }
+
+    fn check_permission(
+        &mut self,
+        key: &Key,
+        mark: Mark,
+        published: &Published,
+        publish: &Publish<'_>,
+    ) {
+        if published.topic != publish.topic {
+            let topic = publish.topic;
+            self.blame(|| {
+                format!("{mark} was published on {}, arrives on {topic}", published.topic)
+            });
+        }
+        let at_the_time =
+            published.to_all || key.0.is_some_and(|device| published.to_devices.contains(device));
+        let Published { source, topic, value, .. } = published;
+        // A retained message is sent when a route leads from it to the session now.
+        let later = publish.retain && published.retain;
+        let now = later
+            && self
+                .tables
+                .iter()
+                .any(|table| table.decide(source, topic, Some(*value)).permits(key.0));
+        if !at_the_time && !now {
+            self.blame(|| format!("no route permits {mark} on {topic} for {key:?}"));
+        }
+    }
+
+    /// Messages of one publisher on one topic come in order, apart from what was sent twice, and from
+    /// what waited in a hold for a session that took QoS 0 meanwhile.
+    fn check_order(&mut self, key: &Key, mark: Mark, published: &Published, publish: &Publish<'_>) {
+        let known = self.reached.contains(&(key.clone(), mark));
+        let stream =
+            (mark.publisher, published.topic.clone(), published.qos as u8, publish.qos as u8);
+        let last = self.seen.entry(key.clone()).or_default().last.entry(stream).or_default();
+        let held = publish.qos < published.qos && published.is_held;
+        let (before, times) = (*last, published.times);
+        *last = before.max(mark.number);
+        if mark.number < before && !known && !publish.dup && times == 1 && !held {
+            let topic = publish.topic;
+            self.blame(|| format!("{} receives {mark} on {topic} after number {before}", key.1));
+        }
+    }
+
+    /// A message that was published once comes once on one connection.
+    fn check_repetition(
+        &mut self,
+        key: &Key,
+        id: ConnId,
+        mark: Mark,
+        published: &Published,
+        publish: &Publish<'_>,
+    ) {
+        if publish.dup {
+            return;
+        }
+        let seen = self.seen.entry(key.clone()).or_default();
+        let times = seen.on_line.entry((id, mark)).or_default();
+        *times += 1;
+        if *times > published.times {
+            let (times, taken) = (*times, published.times);
+            self.blame(|| {
+                format!("{} receives {mark} {times} times, it was published {taken} times", key.1)
+            });
+        }
+    }
+
+    fn cover(&self, key: &Key, mark: Mark, publish: &Publish<'_>, coverage: &mut Coverage) {
+        if publish.retain {
+            coverage.hit("delivery: retained");
+        }
+        if mark.via > 0 {
+            coverage.hit("delivery: result of a function");
+        }
+        if mark.publisher >= 1_000 {
+            coverage.hit("delivery: will");
+        }
+        if publish.qos > QoS::AtMostOnce
+            && key.0.is_some_and(|device| {
+                let device = crate::table::DEVICES.into_iter().find(|name| *name == device);
+                device.is_some_and(|device| self.firm.contains(&Duty::Held(device, mark)))
+            })
+        {
+            coverage.hit("hold: delivered on return");
+        }
+    }
+}

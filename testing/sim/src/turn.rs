@@ -1,0 +1,478 @@
+//! One turn of the daemon, step by step as it makes it, with a crash between any two steps.
+
+use std::time::Duration;
+
+use tomte_base::LogPosition;
+use tomte_core_hub::{CloseReason, Counter, Effect, Owner, Peer, Record, Slot};
+use tomte_journal::{Fault, Operation, SyncMode};
+
+use crate::host::chain;
+use crate::mark::Mark;
+use crate::network::ConnId;
+use crate::world::{Event, Input, World};
+
+/// Where in its turn the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CrashPoint {
+    BeforeCommit,
+    InCommit,
+    AfterCommit,
+    BeforeEffects,
+    InOutput,
+    AfterTurn,
+}
+
+const CRASH_POINTS: [(CrashPoint, &str); 6] = [
+    (CrashPoint::BeforeCommit, "crash: before the commit"),
+    (CrashPoint::InCommit, "crash: in the middle of the commit"),
+    (CrashPoint::AfterCommit, "crash: after the commit"),
+    (CrashPoint::BeforeEffects, "crash: before the effects"),
+    (CrashPoint::InOutput, "crash: between two outputs"),
+    (CrashPoint::AfterTurn, "crash: between two turns"),
+];
+
+/// The process died.
+struct Died;
+
+/// How often one turn may find that there is still something to do.
+const MAX_ROUNDS: usize = 1_000;
+
+impl World {
+    /// The hub takes what came and does what follows.
+    pub(crate) fn turn(&mut self) {
+        let chance = if self.calm { 0 } else { self.settings.crash };
+        let crash = self.rng.chance(chance).then(|| *self.rng.pick(&CRASH_POINTS));
+        let point = crash.map(|(point, _)| point);
+        let Some(host) = &mut self.host else { return };
+        host.is_woken = false;
+        if self.turn_until(point).is_err() {
+            let name = crash.map_or("crash", |(_, name)| name);
+            self.coverage.hit(name);
+            self.crash(name);
+        }
+    }
+
+    fn turn_until(&mut self, crash: Option<CrashPoint>) -> Result<(), Died> {
+        let inbox = self.host.as_mut().map(|host| std::mem::take(&mut host.inbox));
+        // What the disk says is looked at after what clients say.
+        let (synced, inputs): (Vec<_>, Vec<_>) = inbox
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|input| matches!(input, Input::Synced(_)));
+        for input in inputs {
+            self.take_input(input);
+        }
+        let now = self.hub_now();
+        let Some(host) = &mut self.host else { return Ok(()) };
+        if host.hub.next_deadline().is_some_and(|deadline| deadline <= now) {
+            host.hub.on_deadline(now);
+            if host.hub.next_deadline().is_some_and(|deadline| deadline <= now) {
+                self.oracle.blame(|| "a deadline stays due after on_deadline".to_owned());
+            }
+        }
+        for input in synced {
+            self.take_input(input);
+        }
+        self.die_at(crash, CrashPoint::BeforeCommit)?;
+        self.commit(crash)?;
+        self.die_at(crash, CrashPoint::BeforeEffects)?;
+        self.perform_effects();
+        self.write_dirty(crash)?;
+        self.die_at(crash, CrashPoint::AfterTurn)?;
+        self.check_bounds();
+        self.look_again();
+        Ok(())
+    }
+
+    fn die_at(&self, crash: Option<CrashPoint>, here: CrashPoint) -> Result<(), Died> {
+        if crash == Some(here) { Err(Died) } else { Ok(()) }
+    }
+
+    /// What closing a connection led to is for the next turn, which must not wait for an event.
+    fn look_again(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        let mut dirty = Vec::new();
+        if host.hub.has_records() {
+            self.wake_hub(Duration::ZERO);
+            return;
+        }
+        host.hub.take_dirty(&mut dirty);
+        for slot in dirty {
+            self.write(slot);
+        }
+    }
+
+    fn take_input(&mut self, input: Input) {
+        match input {
+            Input::Opened(conn) => self.accept(conn),
+            Input::Bytes(conn, bytes) => self.read(conn, &bytes),
+            Input::Closed(conn) => self.close(conn, &CloseReason::Lost),
+            Input::Writable(conn) => {
+                if let Some(slot) = self.conns[conn.0].slot {
+                    self.write(slot);
+                }
+            }
+            Input::Deploy(table) => self.deploy(table),
+            Input::Synced(synced) => self.synced(synced),
+            Input::Call(function) => self.operator_calls(function),
+            Input::Revoke(device) => self.revoke(device),
+            Input::WorkerReady(worker) => self.worker_ready(worker),
+            Input::WorkerExited(worker, exit) => self.worker_exited(worker, exit),
+            Input::WorkerAnswered(worker, nth, answer) => self.worker_answered(worker, nth, answer),
+        }
+    }
+
+    fn accept(&mut self, id: ConnId) {
+        let now = self.hub_now();
+        let conn = &mut self.conns[id.0];
+        let Some(host) = &mut self.host else { return };
+        let owner = match conn.device {
+            Some(name) => Owner::Device(tomte_base::DeviceName::new(name).expect("valid")),
+            None => Owner::Anonymous,
+        };
+        let slot = host.place(id);
+        conn.slot = Some(slot);
+        host.hub.on_opened(now, slot, Peer { owner: Some(owner) });
+    }
+
+    fn read(&mut self, id: ConnId, bytes: &[u8]) {
+        let (Some(slot), Some(host)) = (self.conns[id.0].slot, &mut self.host) else { return };
+        let Some(socket) = host.socket(slot) else { return };
+        let mut buffer = std::mem::take(&mut socket.partial);
+        buffer.extend_from_slice(bytes);
+        // A client that is thrown out for not reading is thrown out in the middle of what it sent:
+        // where that may happen, the hub gets its packets one by one, so that the oracle knows which
+        // one was the last.
+        let waiting = host.hub.output(slot).map_or(usize::MAX / 2, |output| output.len());
+        let is_safe = waiting + buffer.len() < self.settings.limits.output_high_water / 4;
+        let mut rest = &buffer[..];
+        while !rest.is_empty() {
+            let next = match tomte_mqtt::codec::frame_len(rest, u32::MAX) {
+                Ok(Some(length)) if !is_safe => length.min(rest.len()),
+                _ => rest.len(),
+            };
+            let used = self.hand_over(id, slot, &rest[..next]);
+            rest = &rest[used..];
+            if used < next {
+                break;
+            }
+        }
+        let rest = rest.to_vec();
+        if let Some(socket) = self.host.as_mut().and_then(|host| host.socket(slot)) {
+            socket.partial = rest;
+        }
+    }
+
+    /// Hands bytes to the hub and shows them to the oracle. Returns how many were used.
+    fn hand_over(&mut self, id: ConnId, slot: Slot, bytes: &[u8]) -> usize {
+        let now = self.hub_now();
+        let Some(host) = &mut self.host else { return bytes.len() };
+        let before = host.hub.counters().clone();
+        let used = host.hub.on_bytes(now, slot, bytes);
+        let after = host.hub.counters();
+        let is_more = |counter| after.get(counter) > before.get(counter);
+        let connected = is_more(Counter::Connected);
+        let slow = is_more(Counter::SlowReaders);
+        if let crate::network::End::Client(_) = self.conns[id.0].end {
+            if is_more(Counter::ProtocolErrors) {
+                self.oracle.blame(|| "a client that keeps to the protocol was cut off".to_owned());
+            }
+            self.oracle.on_bytes(now, id, &bytes[..used], connected, slow);
+        }
+        used
+    }
+
+    fn commit(&mut self, crash: Option<CrashPoint>) -> Result<(), Died> {
+        for _ in 0..MAX_ROUNDS {
+            if !self.host.as_ref().is_some_and(|host| host.hub.has_records()) {
+                return Ok(());
+            }
+            if crash == Some(CrashPoint::InCommit) {
+                self.tear_write();
+            }
+            self.commit_once(crash)?;
+        }
+        self.oracle.blame(|| "the records of one turn never end".to_owned());
+        Ok(())
+    }
+
+    /// The process dies while the system writes: some first part of the batch is in the file.
+    fn tear_write(&mut self) {
+        let short = Some(self.rng.below(400));
+        self.disk.fail(Fault { operation: Operation::Write, countdown: 0, errno: 5, short });
+        self.disk.fail(Fault {
+            operation: Operation::Truncate,
+            countdown: 0,
+            errno: 5,
+            short: None,
+        });
+    }
+
+    fn commit_once(&mut self, crash: Option<CrashPoint>) -> Result<(), Died> {
+        let (now, mode) = (self.hub_now(), self.settings.mode);
+        let Some(host) = &mut self.host else { return Ok(()) };
+        let (journal, mut batch) = (&mut host.journal, Vec::new());
+        host.hub.drain_records(|position, bytes| {
+            journal.append(position.0, bytes);
+            batch.push((position.0, Record::decode(bytes)));
+        });
+        let committed = journal.commit();
+        if crash == Some(CrashPoint::InCommit) {
+            return Err(Died);
+        }
+        for (_, record) in &batch {
+            match record {
+                Err(error) => self.oracle.blame(|| format!("a record does not read back: {error}")),
+                Ok(Record::Superseded { .. }) => {
+                    self.coverage.hit("journal: caught up after a failure")
+                }
+                Ok(_) => {}
+            }
+        }
+        match committed {
+            Ok(commit) => {
+                let records = batch.into_iter().filter_map(|(at, record)| Some((at, record.ok()?)));
+                host.written.extend(records);
+                if mode == SyncMode::Process {
+                    host.make_safe(commit.written_up_to);
+                }
+                if crash == Some(CrashPoint::AfterCommit) {
+                    return Err(Died);
+                }
+                if commit.rolled.is_some() {
+                    self.coverage.hit("journal: a segment was begun");
+                    host.hub.on_rolled();
+                }
+                if mode == SyncMode::Process {
+                    host.hub.on_durable(now, LogPosition(commit.written_up_to));
+                }
+                self.want_sync();
+            }
+            Err(error) => {
+                let what = chain(&error);
+                self.log.tell(self.now, || format!("journal: {what}"));
+                self.coverage.hit(if error.is_full() {
+                    "disk: a commit was refused for a full disk"
+                } else {
+                    "disk: a commit failed"
+                });
+                host.journal.discard_batch();
+                host.hub.on_journal_failed(error.is_full());
+                if matches!(error, tomte_journal::WriteError::Poisoned { .. }) {
+                    self.call_for_restart();
+                }
+            }
+        }
+        self.note_ended_calls();
+        Ok(())
+    }
+
+    pub(crate) fn note_ended_calls(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        for (function, mark) in std::mem::take(&mut host.durable.ended_calls) {
+            self.oracle.call_ended(&function, mark);
+        }
+    }
+
+    fn perform_effects(&mut self) {
+        for _ in 0..MAX_ROUNDS {
+            let effects = self.host.as_mut().map(|host| host.hub.take_effects());
+            let effects = effects.unwrap_or_default();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.perform(effect);
+            }
+        }
+        self.oracle.blame(|| "the effects of one turn never end".to_owned());
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let Some(host) = &mut self.host else { return };
+        match effect {
+            Effect::Close(slot, reason) => {
+                let Some(socket) = host.socket(slot) else { return };
+                socket.closing = Some(reason);
+                self.write(slot);
+            }
+            Effect::Reply(reply) => {
+                let known = host.requests.iter().position(|request| *request == reply.request);
+                match known {
+                    Some(at) => drop(host.requests.swap_remove(at)),
+                    None => self.oracle.blame(|| format!("reply {} comes twice", reply.request)),
+                }
+            }
+            Effect::DropJournal(before) => {
+                self.coverage.hit("journal: old segments were dropped");
+                if let Err(error) = host.journal.drop_before(before.0) {
+                    self.log.tell(self.now, || format!("journal: {error}"));
+                }
+            }
+            Effect::StartWorker { worker, function, .. } => self.start_worker(worker, &function),
+            Effect::StopWorker { worker, .. } => self.stop_worker(worker),
+            Effect::Assign(assignment) => self.assign(assignment),
+        }
+    }
+
+    fn write_dirty(&mut self, crash: Option<CrashPoint>) -> Result<(), Died> {
+        for _ in 0..MAX_ROUNDS {
+            let mut dirty = Vec::new();
+            if let Some(host) = &mut self.host {
+                host.hub.take_dirty(&mut dirty);
+            }
+            if dirty.is_empty() {
+                return self.die_at(crash, CrashPoint::InOutput);
+            }
+            for slot in dirty {
+                self.write(slot);
+                if crash == Some(CrashPoint::InOutput) && self.rng.chance(500) {
+                    return Err(Died);
+                }
+            }
+        }
+        self.oracle.blame(|| "the outputs of one turn never end".to_owned());
+        Ok(())
+    }
+
+    /// Writes what the line takes, as the daemon does.
+    pub(crate) fn write(&mut self, slot: Slot) {
+        let now = self.hub_now();
+        let Some(id) = self.host.as_mut().and_then(|h| h.socket(slot)).map(|s| s.conn) else {
+            return;
+        };
+        let room = self.room_down(id);
+        let Some(host) = &mut self.host else { return };
+        let Some(output) = host.hub.output(slot) else { return };
+        let had_output = !output.is_empty();
+        let n = output.len().min(room);
+        let bytes: Vec<u8> = output.drain(..n).collect();
+        let is_written = output.is_empty();
+        if !bytes.is_empty() {
+            self.left(id, &bytes);
+            self.send_down(id, &bytes);
+        }
+        let closing =
+            self.host.as_mut().and_then(|h| h.socket(slot)).and_then(|s| s.closing.clone());
+        match closing {
+            Some(reason) => self.close(id, &reason),
+            None if is_written && had_output => {
+                if let Some(host) = &mut self.host {
+                    host.hub.on_writable(now, slot);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The hub's end of a connection is closed.
+    pub(crate) fn close(&mut self, id: ConnId, reason: &CloseReason) {
+        let now = self.hub_now();
+        let Some(slot) = self.conns[id.0].slot.take() else { return };
+        let Some(host) = &mut self.host else { return };
+        let socket = host.sockets[slot.0 as usize].take();
+        let reason = socket.and_then(|socket| socket.closing).unwrap_or_else(|| reason.clone());
+        self.log.tell(self.now, || format!("hub: closes connection {}: {reason}", id.0));
+        host.hub.on_closed(now, slot, &reason);
+        self.cover_close(&reason);
+        self.oracle.on_closed(now, id);
+        self.end_down(id);
+    }
+
+    fn cover_close(&mut self, reason: &CloseReason) {
+        self.coverage.hit(match reason {
+            CloseReason::TakenOver => "session: taken over",
+            CloseReason::KeepAlive => "connection: silent for too long",
+            CloseReason::ConnectTimeout => "connection: no CONNECT in time",
+            CloseReason::NotStored => "connection: closed because the journal failed",
+            CloseReason::SlowReader => "connection: reads too slowly",
+            CloseReason::Protocol(_) => "connection: breach of the protocol",
+            CloseReason::Refused(_) => "connection: refused",
+            CloseReason::Revoked => "connection: identity revoked",
+            CloseReason::Disconnected => "connection: said goodbye",
+            _ => "connection: lost",
+        });
+    }
+
+    /// Looks at each packet at the moment at which its last byte leaves.
+    fn left(&mut self, id: ConnId, bytes: &[u8]) {
+        let crate::network::End::Client(_) = self.conns[id.0].end else { return };
+        self.conns[id.0].leaving.extend_from_slice(bytes);
+        let mut buffer = std::mem::take(&mut self.conns[id.0].leaving);
+        let version = self.conns[id.0].version;
+        let mut used = 0;
+        while let Ok(Some(length)) = tomte_mqtt::codec::frame_len(&buffer[used..], u32::MAX) {
+            if used + length > buffer.len() {
+                break;
+            }
+            let Some(host) = &mut self.host else { return };
+            match tomte_mqtt::codec::decode(&buffer[used..used + length], version) {
+                Ok(packet) => {
+                    host.n_sent +=
+                        u64::from(matches!(packet, tomte_mqtt::codec::Packet::Publish(_)));
+                    self.oracle.on_left(id, &packet, &host.durable, self.settings.mode);
+                }
+                Err(error) => self.oracle.blame(|| format!("the hub wrote rubbish: {error}")),
+            }
+            used += length;
+        }
+        buffer.drain(..used);
+        self.conns[id.0].leaving = buffer;
+    }
+
+    /// Schedules a sync. In the mode `process` it only bounds what a power cut takes.
+    fn want_sync(&mut self) {
+        let late = match self.settings.mode {
+            SyncMode::Power => self.rng.span(Duration::from_millis(15)),
+            _ => Duration::from_millis(100),
+        };
+        let Some(host) = &mut self.host else { return };
+        if !std::mem::replace(&mut host.sync_is_due, true) {
+            self.after(late, Event::Sync(self.incarnation));
+        }
+    }
+
+    /// The thread that syncs does so; the hub learns of it a little later.
+    pub(crate) fn sync(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        host.sync_is_due = false;
+        let result = host.sync.sync().map_err(|error| chain(&error));
+        if self.settings.mode == SyncMode::Power || result.is_err() {
+            let late = self.rng.span(Duration::from_millis(2));
+            self.after(late, Event::HubOf(self.incarnation, Input::Synced(result)));
+        }
+    }
+
+    fn synced(&mut self, result: Result<u64, String>) {
+        let now = self.hub_now();
+        let Some(host) = &mut self.host else { return };
+        match result {
+            Ok(position) if self.settings.mode == SyncMode::Power => {
+                host.make_safe(position);
+                host.hub.on_durable(now, LogPosition(position));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.log.tell(self.now, || format!("journal: {error}"));
+                self.coverage.hit("disk: a sync failed");
+                host.hub.on_journal_failed(false);
+                self.call_for_restart();
+            }
+        }
+        self.note_ended_calls();
+    }
+
+    /// The journal takes no more: an operator starts the process anew after a while.
+    fn call_for_restart(&mut self) {
+        let late = self.rng.millis(50, 3_000);
+        let Some(host) = &mut self.host else { return };
+        if !std::mem::replace(&mut host.is_poisoned, true) {
+            self.after(late, Event::Restart(self.incarnation));
+        }
+    }
+
+    /// Reads the mark that an output would carry, for the log.
+    pub(crate) fn word_of(payload: &[u8]) -> String {
+        Mark::read(payload).map_or_else(|| "(no mark)".to_owned(), |(mark, _)| mark.to_string())
+    }
+}
