@@ -32,12 +32,21 @@ use crate::workers::WorkerPool;
 /// Name that diagnostics give to a manifest that came over the control interface.
 const MANIFEST_NAME: &str = "tomte.toml";
 
+/// Where devices will connect, as long as no deployment says otherwise.
+const DEFAULT_DEVICE_ADDRESS: &str = "localhost:8883";
+
 /// The deployment that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) stored: Stored,
     pub(crate) manifest: Manifest,
-    pub(crate) warnings: Vec<String>,
+}
+
+impl Running {
+    /// Tells whether the request asks for what runs, to the letter.
+    fn is(&self, request: &DeploymentRequest) -> bool {
+        self.stored.manifest == request.manifest && self.stored.code == request.code
+    }
 }
 
 /// Changes what the hub runs.
@@ -50,6 +59,7 @@ pub(crate) struct Deployer {
     running: RwLock<Option<Arc<Running>>>,
     addresses: RwLock<BTreeMap<String, String>>,
     durability: Durability,
+    warnings: Mutex<Vec<String>>,
     metrics: tokio::sync::Mutex<Metrics>,
     /// One apply at a time.
     turn: tokio::sync::Mutex<()>,
@@ -78,6 +88,7 @@ impl Deployer {
             running: RwLock::new(parts.running.map(Arc::new)),
             addresses: RwLock::new(parts.addresses),
             durability: parts.durability,
+            warnings: Mutex::default(),
             metrics: tokio::sync::Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
         }
@@ -98,7 +109,8 @@ impl Deployer {
         let address = self.addresses().get("mqtts").cloned().unwrap_or_default();
         match address.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
-            _ => address,
+            Err(_) => DEFAULT_DEVICE_ADDRESS.to_owned(),
+            Ok(_) => address,
         }
     }
 
@@ -135,7 +147,23 @@ impl Deployer {
 
     /// What runs, but not as it was asked for.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.running().map(|running| running.warnings.clone()).unwrap_or_default()
+        lock(&self.warnings).clone()
+    }
+
+    /// Finds what the functions of the running deployment are run with. Until this is done, calls
+    /// wait for their workers.
+    pub(crate) fn look_for_interpreters(&self) {
+        let turn = self.turn.blocking_lock();
+        let Some(running) = self.running() else { return };
+        let made = config::templates(&running.manifest, &running.stored.code, &self.store);
+        for (function, why) in &made.missing {
+            tracing::error!(%function, why, "the function cannot run");
+        }
+        let missing =
+            made.missing.iter().map(|(function, why)| format!("functions.{function}: {why}"));
+        *lock(&self.warnings) = made.warnings.iter().cloned().chain(missing).collect();
+        self.pool.set_templates(made.templates);
+        drop(turn);
     }
 
     /// Stores the code of a function.
@@ -202,9 +230,17 @@ impl Deployer {
         let this = Arc::clone(self);
         let prepared = tokio::task::spawn_blocking(move || this.prepare(request));
         let prepared = prepared.await.map_err(Refusal::failed)??;
-        let Prepared { running, made, report, listeners } = prepared;
+        let Changed { running, made, report, listeners } = match prepared {
+            Prepared::Changed(changed) => *changed,
+            Prepared::Unchanged(revision, plan) => {
+                return Ok(ApplyReport { revision: revision.0, plan });
+            }
+        };
         let config = config::of(&running.manifest, &running.stored.code);
         if let Some((_, addresses)) = &listeners {
+            for (protocol, address) in addresses {
+                tracing::info!(protocol, address, "listening");
+            }
             let mut shown =
                 self.addresses.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             shown.clone_from(addresses);
@@ -231,6 +267,9 @@ impl Deployer {
     /// Everything that can go wrong, and at last the pointer on disk.
     fn prepare(&self, request: DeploymentRequest) -> Result<Prepared, Refusal> {
         let (manifest, made, report, plan) = self.look(&request)?;
+        if let Some(running) = self.running().filter(|running| running.is(&request)) {
+            return Ok(Prepared::Unchanged(running.stored.revision, report));
+        }
         if let Some(digest) = report.missing_code.first() {
             let message = format!("the code {digest} was not uploaded");
             return Err(Refusal::new(StatusCode::CONFLICT, "missing_code", message)
@@ -263,8 +302,9 @@ impl Deployer {
             };
             Refusal::new(status, "not_installed", chain(&error))
         })?;
-        let running = Running { stored, manifest, warnings: made.warnings.clone() };
-        Ok(Prepared { running, made, report, listeners })
+        *lock(&self.warnings) = made.warnings.clone();
+        let running = Running { stored, manifest };
+        Ok(Prepared::Changed(Box::new(Changed { running, made, report, listeners })))
     }
 
     /// Binds the addresses that are new; those that stay keep their sockets.
@@ -296,7 +336,13 @@ struct Metrics {
     served: Option<(SocketAddr, tokio::task::JoinHandle<()>)>,
 }
 
-struct Prepared {
+enum Prepared {
+    /// It runs already, to the letter.
+    Unchanged(Revision, PlanReport),
+    Changed(Box<Changed>),
+}
+
+struct Changed {
     running: Running,
     made: Made,
     report: PlanReport,

@@ -174,3 +174,64 @@ impl Inner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logs(folder: &Path) -> Logs {
+        let (flow, _) = broadcast::channel(1);
+        Logs::open(folder, Clock::start(), flow).unwrap()
+    }
+
+    async fn copied(text: &[u8]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = logs(folder.path());
+        logs.copy(text, "f", "stdout", || None).await;
+        logs.tail(Some("f"), 1_000).unwrap().into_iter().map(|line| line.text).collect()
+    }
+
+    #[tokio::test]
+    async fn output_becomes_lines_also_without_a_last_line_end() {
+        assert_eq!(copied(b"one\r\ntwo\n\nthree").await, ["one", "two", "", "three"]);
+    }
+
+    #[tokio::test]
+    async fn a_line_past_the_limit_is_cut_and_bytes_that_are_no_text_are_shown() {
+        let long = vec![b'x'; MAX_LINE_BYTES + 1];
+        let lines = copied(&long).await;
+        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [MAX_LINE_BYTES, 1]);
+        assert_eq!(copied(b"\xff!").await, ["\u{fffd}!"]);
+    }
+
+    #[test]
+    fn the_last_lines_of_all_functions_come_in_order_of_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = logs(folder.path());
+        for n in 0..5 {
+            logs.write(if n % 2 == 0 { "even" } else { "odd" }, None, "stdout", &n.to_string());
+        }
+        let text = |lines: Vec<LogLine>| lines.into_iter().map(|l| l.text).collect::<Vec<_>>();
+        assert_eq!(text(logs.tail(None, 3).unwrap()).len(), 3);
+        assert_eq!(text(logs.tail(Some("odd"), 10).unwrap()), ["1", "3"]);
+        assert!(logs.tail(Some("unknown"), 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_so_that_two_files_bound_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = logs(folder.path());
+        let text = "x".repeat(MAX_LINE_BYTES);
+        let lines = 3 * usize::try_from(MAX_FILE_BYTES).unwrap() / MAX_LINE_BYTES;
+        for _ in 0..lines {
+            logs.write("f", None, "stdout", &text);
+        }
+        let sizes: Vec<u64> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect();
+        let limit = MAX_FILE_BYTES + 2 * MAX_LINE_BYTES as u64;
+        assert_eq!(sizes.len(), 2);
+        assert!(sizes.iter().all(|size| *size <= limit), "{sizes:?}");
+    }
+}

@@ -113,13 +113,6 @@ impl RunningHub {
             .context("failed to start the launcher of workers")?;
         let survey = tomte_sandbox::survey();
         let warnings = survey.missing.iter().map(|missing| missing.sentence.clone()).collect();
-        if let Some(running) = &stored {
-            let made = config::templates(&running.manifest, &running.stored.code, &store);
-            for (function, why) in &made.missing {
-                tracing::error!(%function, why, "the function cannot run");
-            }
-            pool.set_templates(made.templates);
-        }
         tokio::spawn(pool.clone().run(received));
         let event_loop = std::thread::Builder::new()
             .name("tomte-loop".to_owned())
@@ -154,6 +147,9 @@ impl RunningHub {
             stop: stop_sender,
         });
         serve_control(&state, Arc::clone(&control))?;
+        // Asking the interpreters takes longer than all the rest: devices need not wait for it.
+        let looking = Arc::clone(&deployer);
+        tokio::task::spawn_blocking(move || looking.look_for_interpreters());
         deployer.serve_metrics(control::metrics_router(control)).await?;
         tracing::info!(ready = ?began.elapsed(), "ready");
         Ok(Self { inbox, deployer, logs, stop, event_loop, socket: state.control_socket() })
@@ -233,7 +229,7 @@ fn open_stores(state: &StateFolder) -> anyhow::Result<(CodeStore, Deployments, O
                 .with_context(|| {
                     format!("failed to read the manifest of revision {}", stored.revision)
                 })?;
-            Some(Running { stored, manifest, warnings: Vec::new() })
+            Some(Running { stored, manifest })
         }
     };
     Ok((store, deployments, running))

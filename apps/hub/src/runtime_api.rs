@@ -254,3 +254,56 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tomte_base::{FunctionName, Time};
+
+    use super::*;
+
+    fn assignment(subject: Option<&str>, context: Option<&'static [u8]>) -> Assignment {
+        Assignment {
+            worker: WorkerId(1),
+            call: CallId(0x0123_4567_89ab_cdef_0011_2233_4455_6677),
+            function: FunctionName::new("regulate").unwrap(),
+            payload: Bytes::from_static(b"\x00payload"),
+            subject: subject.map(str::to_owned),
+            client_context: context.map(Bytes::from_static),
+            deadline: Time::from_millis(1_700_000_000_123),
+        }
+    }
+
+    fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+        answer.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn an_invocation_carries_what_the_runtime_clients_read() {
+        let answer = invocation(&assignment(Some("a/b"), None));
+        let id = "01234567-89ab-cdef-0011-223344556677";
+        assert_eq!(header(&answer, "Lambda-Runtime-Aws-Request-Id"), Some(id));
+        assert_eq!(header(&answer, "Lambda-Runtime-Deadline-Ms"), Some("1700000000123"));
+        let arn = header(&answer, "Lambda-Runtime-Invoked-Function-Arn").unwrap();
+        assert!(arn.ends_with(":function:regulate"), "{arn}");
+        let context = header(&answer, "Lambda-Runtime-Client-Context").unwrap();
+        let context: serde_json::Value = serde_json::from_str(context).unwrap();
+        assert_eq!(context["custom"]["subject"], "a/b");
+    }
+
+    #[test]
+    fn a_topic_outside_of_ascii_survives_the_header() {
+        let answer = invocation(&assignment(Some("växthus/🌱"), None));
+        let context = header(&answer, "Lambda-Runtime-Client-Context").unwrap();
+        assert!(context.is_ascii());
+        let context: serde_json::Value = serde_json::from_str(context).unwrap();
+        assert_eq!(context["custom"]["subject"], "växthus/🌱");
+    }
+
+    #[test]
+    fn a_callers_own_context_wins_and_no_context_is_left_out() {
+        let answer = invocation(&assignment(Some("a"), Some(br#"{"custom":{"k":1}}"#)));
+        assert_eq!(header(&answer, "Lambda-Runtime-Client-Context"), Some(r#"{"custom":{"k":1}}"#));
+        let answer = invocation(&assignment(None, None));
+        assert_eq!(header(&answer, "Lambda-Runtime-Client-Context"), None);
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -71,7 +71,9 @@ struct Inner {
     launcher: Launcher,
     inbox: Inbox,
     logs: Logs,
-    templates: RwLock<Templates>,
+    /// None until the interpreters were looked for; whoever starts a worker waits for it.
+    templates: Mutex<Option<Templates>>,
+    templates_known: Condvar,
     workers: Mutex<HashMap<WorkerId, Entry>>,
 }
 
@@ -87,7 +89,8 @@ impl WorkerPool {
             launcher,
             inbox,
             logs,
-            templates: RwLock::new(Templates::new()),
+            templates: Mutex::new(None),
+            templates_known: Condvar::new(),
             workers: Mutex::new(HashMap::new()),
         });
         let weak = Arc::downgrade(&inner);
@@ -99,9 +102,8 @@ impl WorkerPool {
 
     /// From now on workers are made like this.
     pub(crate) fn set_templates(&self, templates: Templates) {
-        let mut current =
-            self.inner.templates.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *current = templates;
+        *lock(&self.inner.templates) = Some(templates);
+        self.inner.templates_known.notify_all();
     }
 
     /// Returns the process ids of the running workers.
@@ -177,15 +179,7 @@ impl Inner {
         function: &FunctionName,
         version: &str,
     ) -> anyhow::Result<()> {
-        let template = {
-            let templates =
-                self.templates.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            templates.get(function).cloned()
-        };
-        let template =
-            template.filter(|template| template.version == version).ok_or_else(|| {
-                anyhow::anyhow!("version {version} of {function} is not deployed any more")
-            })?;
+        let template = self.template(function, version)?;
         let started = self.launcher.spawn(&spec(worker, function, template))?;
         let listener = std::net::TcpListener::from(started.listener);
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -209,6 +203,22 @@ impl Inner {
             self.launcher.kill(worker.0);
         }
         Ok(())
+    }
+
+    fn template(&self, function: &FunctionName, version: &str) -> anyhow::Result<WorkerTemplate> {
+        let mut templates = lock(&self.templates);
+        while templates.is_none() {
+            templates = self
+                .templates_known
+                .wait(templates)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        let known = templates.iter().find_map(|templates| templates.get(function));
+        known.filter(|template| template.version == version).cloned().ok_or_else(|| {
+            anyhow::anyhow!(
+                "version {version} of {function} cannot run here; `tomte status` says why"
+            )
+        })
     }
 
     fn copy_output(

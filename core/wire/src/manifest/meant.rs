@@ -239,7 +239,7 @@ pub struct Workers {
 /// How many workers are held ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reserve {
-    /// What the forecast says.
+    /// The hub decides; in this version it holds none.
     #[default]
     Auto,
     /// This many.

@@ -310,8 +310,8 @@ pub(super) enum Checkpoint {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Workers {
-    /// Workers that are held ready while nothing calls: `"auto"` for what the forecast says, or a
-    /// number. Default `"auto"`.
+    /// Workers that are held ready while nothing calls: a number, or `"auto"`, which holds none in
+    /// this version. Default `"auto"`.
     pub(super) reserve: Option<Reserve>,
     /// Workers at once. Default as many as `max_concurrency`.
     #[schemars(range(min = 1, max = 10_000))]
@@ -324,14 +324,14 @@ pub(super) struct Workers {
 pub(super) enum Reserve {
     /// This many.
     Fixed(#[schemars(range(min = 0, max = 10_000))] i64),
-    /// What the forecast says.
+    /// The hub decides; in this version it holds none.
     Word(Auto),
 }
 
-/// What the forecast says.
+/// The hub decides; in this version it holds none.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub(super) enum Auto {
-    /// What the forecast says.
+    /// The hub decides; in this version it holds none.
     #[serde(rename = "auto")]
     Auto,
 }
