@@ -390,6 +390,7 @@ impl Hub {
         }
         let waiting: Vec<Delivery> =
             session.machine.drain().into_iter().chain(session.queue.drain()).collect();
+        let mut returned = Vec::new();
         for delivery in waiting {
             self.flow.closed(delivery.message.id);
             match &delivery.keeper {
@@ -400,9 +401,10 @@ impl Hub {
                     let gone = Destination::Session { session: session.serial, qos, retain };
                     self.done(delivery.message.id, &gone);
                 }
-                Keeper::Hold(device, until) => self.recover_hold(device, &delivery.message, *until),
+                Keeper::Hold(..) => returned.push(delivery),
             }
         }
+        self.give_back_held(returned);
         if let Some(kept) = session.kept {
             self.ledger.forget(kept);
             let closed = Record::SessionClosed { session: session.serial };

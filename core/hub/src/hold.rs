@@ -35,6 +35,21 @@ impl Holds {
         }
     }
 
+    /// Puts back what a session took and could not deliver, before what came since. The hold may
+    /// pass its bounds by as much as was taken out of it.
+    pub(crate) fn give_back(
+        &mut self,
+        device: &DeviceName,
+        delivery: Delivery,
+        until: Time,
+        rule: &tomte_route::Hold,
+    ) {
+        let bytes = delivery.message.payload.len() + delivery.message.topic.len();
+        let queue =
+            self.by_device.entry(device.clone()).or_insert_with(|| Queue::new(limits(rule)));
+        queue.push_front(delivery, bytes, until);
+    }
+
     /// Takes what `filter` matches, oldest first. Expired ones go to `expired`.
     pub(crate) fn take(
         &mut self,

@@ -13,8 +13,8 @@ use tomte_route::Hold;
 use crate::Hub;
 use crate::counter::Counter;
 use crate::flow::{Hop, HopKind};
-use crate::hub::{Stored, Timer};
-use crate::ledger::Kept;
+use crate::hub::{Ack, Stored, Timer};
+use crate::ledger::{Kept, Ledger};
 use crate::record::{self, BadRecord, Destination, Record};
 use crate::session::{Delivery, Keeper, KeptSubscription, Owner, Subscription};
 
@@ -141,6 +141,27 @@ impl Recovery {
     }
 }
 
+/// Leaves out sessions that a newer one of the same client replaced. The record of their end can be
+/// missing: it was lost to a failed commit, and what was to make that good was torn by a crash.
+fn newest_of_each_client(
+    sessions: BTreeMap<u64, FoundSession>,
+    ledger: &mut Ledger<Ack>,
+) -> BTreeMap<u64, FoundSession> {
+    let mut newest = HashMap::new();
+    for (serial, found) in &sessions {
+        newest.insert((found.owner.clone(), found.client_id.clone()), *serial);
+    }
+    let (current, replaced): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        sessions.into_iter().partition(|(serial, found)| {
+            newest.get(&(found.owner.clone(), found.client_id.clone())) == Some(serial)
+        });
+    for session in replaced.into_keys() {
+        let closed = Record::SessionClosed { session };
+        ledger.note(|out| closed.encode(out));
+    }
+    current
+}
+
 impl Hub {
     /// Takes over what the journal kept: sessions with their subscriptions and queues, retained
     /// messages, holds, calls. `segments` are the journal's as (first
@@ -155,7 +176,7 @@ impl Hub {
         self.ledger.restored(segments, next);
         self.next_message = recovery.next_message.max(self.next_message);
         self.next_session = recovery.next_session.max(self.next_session);
-        for (serial, found) in recovery.sessions {
+        for (serial, found) in newest_of_each_client(recovery.sessions, &mut self.ledger) {
             self.recover_session(now, serial, found);
         }
         for (message, kept) in recovery.retained.into_values() {
@@ -231,30 +252,33 @@ impl Hub {
         }
     }
 
-    /// Puts a message into the hold of a device: after a restart, or when a session ended first.
-    pub(crate) fn recover_hold(
-        &mut self,
-        device: &DeviceName,
-        message: &Arc<Message>,
-        until: Time,
-    ) {
-        let routes = self.config.table.routes().iter();
-        let rule = routes
-            .filter(|route| matches!(&route.to, tomte_route::Destination::Device(d) if d == device))
-            .find_map(|route| route.on_unavailable)
-            .unwrap_or(LEFT_OVER);
-        let delivery = Delivery {
-            message: Arc::clone(message),
-            qos: message.qos,
-            retain: false,
-            keeper: Keeper::Hold(device.clone(), until),
-            subscription_ids: None,
-        };
-        for dropped in self.holds.put(device, delivery, until, &rule) {
+    /// Puts a message into the hold of a device after a restart.
+    fn recover_hold(&mut self, device: &DeviceName, message: &Arc<Message>, until: Time) {
+        let rule = self.hold_rule(device);
+        for dropped in self.holds.put(device, held(device, message, until), until, &rule) {
             self.counters.add(Counter::DropHoldFull);
             self.hold_done(&dropped);
         }
         self.arm_sweep();
+    }
+
+    /// Puts back into their holds what a session that ended had not delivered, in its order.
+    pub(crate) fn give_back_held(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries.into_iter().rev() {
+            let Keeper::Hold(device, until) = &delivery.keeper else { continue };
+            let rule = self.hold_rule(device);
+            let message = held(device, &delivery.message, *until);
+            self.holds.give_back(device, message, *until, &rule);
+        }
+        self.arm_sweep();
+    }
+
+    fn hold_rule(&self, device: &DeviceName) -> Hold {
+        let routes = self.config.table.routes().iter();
+        routes
+            .filter(|route| matches!(&route.to, tomte_route::Destination::Device(d) if d == device))
+            .find_map(|route| route.on_unavailable)
+            .unwrap_or(LEFT_OVER)
     }
 
     /// A hold needs the message no more.
@@ -343,5 +367,16 @@ impl Hub {
             ledger.forget(*kept);
             *kept = ledger.keep(|out| record::encode_retained(out, message));
         }
+    }
+}
+
+/// A message as the hold of a device keeps it.
+fn held(device: &DeviceName, message: &Arc<Message>, until: Time) -> Delivery {
+    Delivery {
+        message: Arc::clone(message),
+        qos: message.qos,
+        retain: false,
+        keeper: Keeper::Hold(device.clone(), until),
+        subscription_ids: None,
     }
 }

@@ -341,3 +341,46 @@ fn a_second_clearing_of_a_retained_message_is_not_confirmed_on_the_strength_of_a
     bed.crash(config(&[ALL], &[]));
     assert_eq!(bed.hub.view().retained, 0);
 }
+
+/// Proves: ALL-9.
+#[test]
+fn of_two_sessions_of_one_client_that_a_torn_batch_left_the_newer_one_counts() {
+    let mut bed = broker();
+    let first = bed.connect("", "r", false);
+    bed.subscribe(first, "old", QoS::AtLeastOnce);
+    bed.disk_full = true;
+    bed.connect("", "r", true);
+    bed.connect("", "r", false);
+    bed.disk_full = false;
+    let before = bed.log.len();
+    let last = bed.connect("", "r", false);
+    bed.subscribe(last, "new", QoS::AtLeastOnce);
+    // The batch that makes the failure good is torn after the session, before its last record.
+    let opened = bed.log[before..].iter().position(|(_, record)| record[0] == 1).unwrap();
+    bed.log.truncate(before + opened + 1);
+    bed.crash(config(&[ALL], &[]));
+    assert_eq!(bed.hub.view().sessions, 1);
+    bed.advance(Duration::from_secs(3_000));
+    let back = bed.connect("", "r", false);
+    assert_eq!(bed.received(back), ["connack Success present=true"]);
+    bed.crash(config(&[ALL], &[]));
+    assert_eq!(bed.hub.view().sessions, 1);
+    assert_eq!(bed.hub.view().filters, 1, "the old subscription is gone");
+}
+
+#[test]
+fn what_a_session_gives_back_comes_before_what_was_held_since() {
+    let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));
+    let lamp = bed.connect("lamp", "l", true);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    bed.publish(lamp, "a", "2", QoS::AtLeastOnce, 2);
+    let fan = bed.connect("fan", "f", false);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    let unsubscribe = codec::Unsubscribe { packet_id: 2, filters: vec!["a"], ..Default::default() };
+    bed.send(fan, &encoded(|out| codec::encode_unsubscribe(out, Version::V5, &unsubscribe)));
+    bed.publish(lamp, "a", "3", QoS::AtLeastOnce, 3);
+    let fan = bed.connect("fan", "f", true);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    let expect = [1, 2, 3].map(|n| format!("publish a {n} qos=1 id={n}"));
+    assert_eq!(bed.received(fan)[2..], expect);
+}
