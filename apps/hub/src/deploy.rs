@@ -25,7 +25,7 @@ use crate::config::{self, Made};
 use crate::event::Event;
 use crate::event_loop::Inbox;
 use crate::listener::{Admission, Binding, ListenError, Listener};
-use crate::problem::Refusal;
+use crate::problem::{Refusal, chain};
 use crate::runtime_api::lock;
 use crate::workers::WorkerPool;
 
@@ -405,15 +405,4 @@ fn check_code_is_named(
             Err(Refusal::bad("missing_code", message))
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -7,8 +7,8 @@
 //! (`docs/decisions/0003`).
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -17,14 +17,16 @@ use tokio::sync::oneshot;
 use tomte_base::{LogPosition, Time};
 use tomte_core_hub::{CallError, CallReply, CloseReason, Effect, Hub, Owner, Peer, Slot};
 use tomte_identity::Identity;
-use tomte_journal::{Journal, SyncHandle, SyncMode};
+use tomte_journal::{Journal, SyncMode};
 
 use crate::clock::Clock;
 use crate::convert;
 use crate::event::Event;
 use crate::flow_stream::FlowSender;
 use crate::listener::{Admission, Binding, Listener};
+use crate::problem::chain;
 use crate::socket::{ReadOutcome, Socket};
+use crate::syncer::Syncer;
 
 /// Bytes of the buffer that every socket is read into.
 const READ_BUFFER_BYTES: usize = 256 << 10;
@@ -40,8 +42,6 @@ const PARTIAL_BYTES: usize = 64 << 20;
 const IDLE_OUTPUT_BYTES: usize = 0;
 /// How long the loop waits for acknowledgements and goodbyes to be written when it stops.
 const STOP_GRACE: Duration = Duration::from_millis(500);
-/// How often data is forced to the disk in the mode `process`.
-const SYNC_PERIOD: Duration = Duration::from_millis(100);
 
 const WAKER: Token = Token(usize::MAX);
 const FIRST_LISTENER: usize = usize::MAX - 64;
@@ -566,106 +566,5 @@ impl EventLoop {
         let Some(at_last) = self.stopping else { return false };
         let all_closed = self.sockets.len() == self.free_slots.len();
         (all_closed && !self.hub.has_records()) || now >= at_last
-    }
-}
-
-/// Writes an error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-/// The thread that forces written records to the disk, so that the loop never waits for it.
-struct Syncer {
-    state: Arc<(Mutex<SyncState>, std::sync::Condvar)>,
-    mode: SyncMode,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct SyncState {
-    wanted: bool,
-    stop: bool,
-    synced: Option<u64>,
-}
-
-impl Syncer {
-    fn start(handle: SyncHandle, mode: SyncMode, waker: Arc<Waker>) -> io::Result<Self> {
-        let state = Arc::new((Mutex::new(SyncState::default()), std::sync::Condvar::new()));
-        let shared = Arc::clone(&state);
-        let thread = std::thread::Builder::new()
-            .name("journal-sync".to_owned())
-            .spawn(move || sync_until_stopped(&shared, &handle, mode, &waker))?;
-        Ok(Self { state, mode, thread: Some(thread) })
-    }
-
-    fn lock(state: &Mutex<SyncState>) -> MutexGuard<'_, SyncState> {
-        state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn wrote(&self) {
-        if self.mode == SyncMode::None {
-            return;
-        }
-        let mut state = Self::lock(&self.state.0);
-        if !state.wanted {
-            state.wanted = true;
-            self.state.1.notify_one();
-        }
-    }
-
-    /// How far the disk has it, when that changed.
-    fn synced_up_to(&self) -> Option<u64> {
-        if self.mode != SyncMode::Power {
-            return None;
-        }
-        Self::lock(&self.state.0).synced.take()
-    }
-}
-
-impl Drop for Syncer {
-    fn drop(&mut self) {
-        Self::lock(&self.state.0).stop = true;
-        self.state.1.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _it_panicked_and_said_so = thread.join();
-        }
-    }
-}
-
-fn sync_until_stopped(
-    (state, changed): &(Mutex<SyncState>, std::sync::Condvar),
-    handle: &SyncHandle,
-    mode: SyncMode,
-    waker: &Waker,
-) {
-    loop {
-        let mut guard = Syncer::lock(state);
-        while !guard.wanted && !guard.stop {
-            guard = changed.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        let stop = guard.stop;
-        guard.wanted = false;
-        drop(guard);
-        match handle.sync() {
-            Ok(position) if mode == SyncMode::Power => {
-                Syncer::lock(state).synced = Some(position);
-                let _the_loop_has_stopped = waker.wake();
-            }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "failed to force the journal to the disk"),
-        }
-        if stop {
-            return;
-        }
-        if mode != SyncMode::Power {
-            std::thread::sleep(SYNC_PERIOD);
-        }
     }
 }

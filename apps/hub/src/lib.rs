@@ -22,6 +22,7 @@ mod run;
 mod runtime_api;
 mod socket;
 mod state;
+mod syncer;
 mod workers;
 
 pub use once::test_function;
