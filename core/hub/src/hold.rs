@@ -1,6 +1,6 @@
 //! Messages for devices that are away and have no session that would keep them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tomte_base::{ByteSize, DeviceName, Time, TopicFilter};
 use tomte_broker::{Overflow, Push, Queue, QueueLimits};
@@ -13,7 +13,7 @@ const MAX_HOLD_BYTES: ByteSize = ByteSize::mib(16);
 /// Holds of all devices. A device's hold exists only while something is in it.
 #[derive(Default)]
 pub(crate) struct Holds {
-    by_device: HashMap<DeviceName, Queue<Delivery>>,
+    by_device: BTreeMap<DeviceName, Queue<Delivery>>,
 }
 
 impl Holds {

@@ -52,7 +52,7 @@ struct FoundMessage {
 pub struct Recovery {
     sessions: BTreeMap<u64, FoundSession>,
     messages: BTreeMap<MessageId, FoundMessage>,
-    retained: HashMap<TopicName, (Message, Kept)>,
+    retained: BTreeMap<TopicName, (Message, Kept)>,
     next_message: MessageId,
     next_session: u64,
 }
@@ -357,12 +357,19 @@ impl Hub {
                 subscription.kept = Some(ledger.keep(|out| subscribed.encode(out)));
             }
         }
-        for stored in self.stored.values_mut().filter(|stored| choose(&stored.kept)) {
+        // In the order in which they lie in the journal: what the hub writes follows from what came
+        // in, not from the order of a hash map.
+        let mut stored: Vec<_> = self.stored.values_mut().filter(|s| choose(&s.kept)).collect();
+        stored.sort_unstable_by_key(|stored| stored.kept.position);
+        for stored in stored {
             ledger.forget(stored.kept);
             stored.kept = ledger
                 .keep(|out| record::encode_accepted(out, &stored.message, &stored.destinations));
         }
-        for (topic, kept) in self.retained_kept.iter_mut().filter(|(_, kept)| choose(kept)) {
+        let retained = self.retained_kept.iter_mut().filter(|(_, kept)| choose(kept));
+        let mut retained: Vec<_> = retained.collect();
+        retained.sort_unstable_by_key(|(_, kept)| kept.position);
+        for (topic, kept) in retained {
             let Some(message) = self.retained.get(topic) else { continue };
             ledger.forget(*kept);
             *kept = ledger.keep(|out| record::encode_retained(out, message));
