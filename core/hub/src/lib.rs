@@ -41,7 +41,7 @@ pub use hub::Hub;
 pub use publish::{Publication, Refused};
 pub use record::{BadRecord, Destination, Record};
 pub use recover::{RecoverError, Recovery};
-pub use session::Owner;
+pub use session::{Owner, Subscription};
 pub use views::{DeviceView, HubView, RouteView};
 
 #[cfg(test)]
