@@ -113,8 +113,6 @@ impl World {
                 if self.rng.chance(150) {
                     self.coverage.hit("call: cancelled");
                     host.hub.cancel_call(now, call);
-                    // Nobody waits for it any more.
-                    host.requests.retain(|waiting| *waiting != request);
                 }
             }
             Err(_) => self.coverage.hit("call: refused"),

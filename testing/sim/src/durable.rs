@@ -1,7 +1,7 @@
 //! What a crash at this moment would leave, as far as the oracle must know: read from the records
 //! themselves, by rules of its own.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use tomte_base::MessageId;
 use tomte_core_hub::{Destination, Owner, Record};
@@ -27,7 +27,7 @@ struct Kept {
 pub(crate) struct Durable {
     sessions: BTreeMap<u64, Session>,
     marks: HashSet<Mark>,
-    messages: HashMap<MessageId, Kept>,
+    messages: BTreeMap<MessageId, Kept>,
     /// Calls that ended, since the last look.
     pub(crate) ended_calls: Vec<(String, Mark)>,
     pub(crate) last: u64,
@@ -77,7 +77,7 @@ impl Durable {
     }
 
     fn supersede(&mut self, before: u64) {
-        let gone = self.messages.extract_if(|_, kept| kept.position < before);
+        let gone = self.messages.extract_if(.., |_, kept| kept.position < before);
         for (_, kept) in gone {
             self.ended_calls.extend(kept.calls.into_iter().map(|name| (name, kept.mark)));
         }

@@ -41,9 +41,16 @@ pub(crate) struct Host {
     pub(crate) is_poisoned: bool,
 }
 
-fn open(
-    world: &mut World,
-) -> Result<(Recovery, Durable, Journal<MemoryDisk>, Vec<(LogPosition, u64)>, u64), String> {
+/// What the journal gave back.
+struct Opened {
+    recovery: Recovery,
+    durable: Durable,
+    journal: Journal<MemoryDisk>,
+    segments: Vec<(LogPosition, u64)>,
+    next: LogPosition,
+}
+
+fn open(world: &mut World) -> Result<Opened, String> {
     let config = JournalConfig {
         segment_bytes: world.settings.segment_bytes,
         mode: world.settings.mode,
@@ -62,21 +69,21 @@ fn open(
     }
     let segments = recovered.segments.iter();
     let segments = segments.map(|s| (LogPosition(s.first_position), s.bytes)).collect();
-    Ok((recovery, durable, journal, segments, recovered.next_position))
+    Ok(Opened { recovery, durable, journal, segments, next: LogPosition(recovered.next_position) })
 }
 
 impl Host {
     /// Starts the process: reads the journal, makes the hub.
     pub(crate) fn start(world: &mut World) -> Result<Self, String> {
         let now = world.hub_now();
-        let (recovery, durable, journal, segments, next) = open(world)?;
+        let Opened { recovery, durable, journal, segments, next } = open(world)?;
         let total = Free { memory: ByteSize::mib(640), cpu: MilliCpu(2_000), workers: 5 };
         let config = world.tables[world.table].config(&world.settings.limits);
         let scheduling = SchedulerLimits { max_queued_calls: 100, ..SchedulerLimits::default() };
         let seed = u128::from(world.rng.next()) << 64 | u128::from(world.rng.next());
         let resources = Box::new(ResourceManager::new(total));
         let mut hub = Hub::new(now, config, scheduling, resources, seed);
-        hub.recover(now, recovery, segments, LogPosition(next));
+        hub.recover(now, recovery, segments, next);
         Ok(Self {
             sync: journal.sync_handle(),
             hub,

@@ -19,6 +19,8 @@ mod oracle;
 mod rng;
 mod run;
 mod settings;
+mod sockets;
+mod syncer;
 mod table;
 mod turn;
 mod workers;

@@ -227,3 +227,40 @@ fn function_limits(name: FunctionName, version: &str) -> FunctionLimits {
         version: version.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str) -> Source {
+        Source::Device(DeviceName::new(name).unwrap())
+    }
+
+    #[test]
+    fn the_plain_judgement_agrees_with_the_compiled_routes_on_who_may_publish() {
+        let sources = [device("fan"), device("lamp"), device("thermometer"), Source::Anonymous];
+        for table in tables() {
+            let config = table.config(&Limits::default());
+            for source in &sources {
+                for topic in
+                    ["s/a", "s/a/b", "cmd/x", "cmd/x/y", "p/1", "loop", "r/double", "other"]
+                {
+                    let decision = table.decide(source, topic, Some(100));
+                    let expect = config.table.may_publish(source, topic);
+                    assert_eq!(decision.allowed, expect, "{source} on {topic}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_condition_decides_on_the_value() {
+        let table = &tables()[0];
+        let at = |value| table.decide(&device("fan"), "s/a", value).functions;
+        assert_eq!(at(Some(51)), ["double"]);
+        assert!(at(Some(50)).is_empty() && at(None).is_empty());
+        let decision = table.decide(&device("fan"), "p/1", Some(30));
+        assert!(decision.permits(Some("lamp")) && !decision.permits(Some("fan")));
+        assert!(!decision.permits(None));
+    }
+}

@@ -172,9 +172,9 @@ impl World {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Hub(input) => self.to_hub(input),
+            Event::Hub(input) => self.hand_to_hub(input),
             Event::HubOf(incarnation, input) if incarnation == self.incarnation => {
-                self.to_hub(input);
+                self.hand_to_hub(input);
             }
             Event::Turn(incarnation) if incarnation == self.incarnation => self.turn(),
             Event::Sync(incarnation) if incarnation == self.incarnation => self.sync(),
@@ -197,7 +197,7 @@ impl World {
     }
 
     /// Hands something to the hub's next turn.
-    fn to_hub(&mut self, input: Input) {
+    fn hand_to_hub(&mut self, input: Input) {
         if let Input::Bytes(conn, _) = &input
             && !self.conns[conn.0].alive
         {

@@ -72,6 +72,14 @@ impl Oracle {
         }
     }
 
+    /// The hub and the oracle have taken the same number of messages.
+    pub(crate) fn check_received(&mut self, counted: u64) {
+        let seen = self.expected.received;
+        if counted != seen {
+            self.blame(|| format!("messages received: {counted} were counted, {seen} were seen"));
+        }
+    }
+
     /// PUBACK leaves for a message that the journal does not hold. It may have been dropped by a
     /// full queue at once, and that was counted.
     pub(super) fn note_unkept(&mut self, mark: Mark) {
@@ -83,7 +91,8 @@ impl Oracle {
     }
 
     /// All is at rest and every counter is in: what was promised must have come true.
-    pub(crate) fn check_promises(&mut self) {
+    /// `all_came` says that every client could come back to collect what was held.
+    pub(crate) fn check_promises(&mut self, all_came: bool) {
         let total = |counter: Counter| self.totals.get(&counter).copied().unwrap_or(0);
         let dropped = total(Counter::DropQueueFull) + total(Counter::DropTooLarge);
         let ended = if self.n_crashes > 1 { total(Counter::DropSessionEnded) } else { 0 };
@@ -96,7 +105,8 @@ impl Oracle {
         for duty in self.open_duties() {
             match duty {
                 Duty::Session(..) => sessions.push(duty.to_string()),
-                Duty::Held(..) => holds.push(duty.to_string()),
+                Duty::Held(..) if all_came => holds.push(duty.to_string()),
+                Duty::Held(..) => {}
                 Duty::Call(..) => waiting.push(duty.to_string()),
                 Duty::Retained(..) => {}
             }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use tomte_base::QoS;
+use tomte_core_hub::Counter;
 use tomte_mqtt::codec::Publish;
 
 use crate::coverage::Coverage;
@@ -86,17 +87,26 @@ impl Oracle {
         }
     }
 
+    /// Tells whether several clients are one device: what one of them does not take goes to another.
+    fn shares_device(&self, key: &Key) -> bool {
+        self.keys.values().any(|other| key.0.is_some() && other.0 == key.0 && other.1 != key.1)
+    }
+
     /// Messages of one publisher on one topic come in order, apart from what was sent twice, and from
-    /// what waited in a hold for a session that took QoS 0 meanwhile.
+    /// what waited in a hold for a session that took QoS 0 meanwhile or for another client.
     fn check_order(&mut self, key: &Key, mark: Mark, published: &Published, publish: &Publish<'_>) {
         let known = self.reached.contains(&(key.clone(), mark));
         let stream =
             (mark.publisher, published.topic.clone(), published.qos as u8, publish.qos as u8);
+        let held = published.is_held && (publish.qos < published.qos || self.shares_device(key));
         let last = self.seen.entry(key.clone()).or_default().last.entry(stream).or_default();
-        let held = publish.qos < published.qos && published.is_held;
+        // A drop is not written down before it is needed: a crash may bring the message back.
+        let dropped = [Counter::DropQueueFull, Counter::DropTooLarge];
+        let back = self.n_crashes > published.n_crashes
+            && dropped.iter().any(|counter| self.totals.get(counter).is_some_and(|n| *n > 0));
         let (before, times) = (*last, published.times);
         *last = before.max(mark.number);
-        if mark.number < before && !known && !publish.dup && times == 1 && !held {
+        if mark.number < before && !known && !publish.dup && times == 1 && !held && !back {
             let topic = publish.topic;
             self.blame(|| format!("{} receives {mark} on {topic} after number {before}", key.1));
         }

@@ -33,6 +33,8 @@ pub(super) struct Published {
     pub(super) to_all: bool,
     pub(super) to_devices: BTreeSet<&'static str>,
     pub(super) to_functions: BTreeSet<&'static str>,
+    /// Crashes before the hub took it first.
+    pub(super) n_crashes: u64,
     /// A route holds it for a device that is away.
     pub(super) is_held: bool,
 }
@@ -98,6 +100,7 @@ impl Oracle {
             to_all: false,
             to_devices: BTreeSet::new(),
             to_functions: BTreeSet::new(),
+            n_crashes: self.n_crashes,
             is_held: false,
         };
         let known = self.published.entry(mark).or_insert_with(fresh);

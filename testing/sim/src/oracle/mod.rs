@@ -14,6 +14,8 @@ mod duties;
 mod leaving;
 mod messages;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

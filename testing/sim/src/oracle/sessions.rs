@@ -278,6 +278,13 @@ impl Oracle {
         }
     }
 
+    /// The hub has done with a connection, and does not listen to it any more.
+    pub(crate) fn on_closing(&mut self, id: ConnId) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.is_dead = true;
+        }
+    }
+
     /// The hub closed its end.
     pub(crate) fn on_closed(&mut self, now: Time, id: ConnId) {
         if let Some(line) = self.lines.get_mut(&id) {
