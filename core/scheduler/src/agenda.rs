@@ -11,7 +11,7 @@ pub(crate) enum Alarm {
     Call(CallId),
     /// A worker did not start, idled long enough, or did not stop.
     Worker(WorkerId),
-    /// A function may be tried again.
+    /// A function may be tried again, or a call of it has waited long enough for a warm worker.
     Pool(PoolKey),
 }
 

@@ -140,6 +140,7 @@ impl Scheduler {
         self.pool_mut(key).running += 1;
         self.change_worker(id, |worker| {
             worker.assigned += 1;
+            worker.last_assigned = now;
             if let Phase::Serving { open, running, .. } = &mut worker.phase {
                 *open -= 1;
                 running.push(call);

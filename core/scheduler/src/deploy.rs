@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use tomte_base::{FunctionName, Time, WorkerId};
 
+use crate::estimate::Estimates;
 use crate::pool::{Pool, PoolKey};
 use crate::{CallFailure, Effect, FunctionLimits, Mode, Refusal, Scheduler};
 
@@ -37,6 +38,7 @@ impl Scheduler {
             let pool = self.pools.get_mut(key).expect("a name has a pool");
             if pool.removed || pool.limits.version != limits.version {
                 pool.backoff.worked();
+                pool.estimates = Estimates::default();
                 pool.deployed = now;
             }
             pool.removed = false;

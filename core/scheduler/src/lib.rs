@@ -28,6 +28,7 @@ mod claims;
 mod decide;
 mod deploy;
 mod effect;
+mod estimate;
 mod function;
 mod limits;
 mod machine;

@@ -119,10 +119,11 @@ impl Scheduler {
     /// change of it.
     pub(crate) fn refresh(&mut self, key: PoolKey, now: Time) {
         let Some(pool) = self.pools.get_mut(&key) else { return };
+        pool.queue.mark_late(now, pool.estimates.start_cost());
         let rank = pool.rank().filter(|_| !self.shutting_down);
         let held_back = rank.is_some() && pool.backoff.until() > now;
-        let retry = if held_back { pool.backoff.until() } else { Time::NEVER };
-        self.agenda.set(Alarm::Pool(key), &mut pool.alarm, retry);
+        let due = if held_back { pool.backoff.until() } else { pool.patient_until() };
+        self.agenda.set(Alarm::Pool(key), &mut pool.alarm, due);
         self.claims_changed |= self.claims.set(key, rank.filter(|_| !held_back));
         set_member(&mut self.bindable, key, pool.is_bindable());
         set_member(&mut self.idle, key, pool.is_on_demand() && !pool.tally.ready.is_empty());
@@ -163,6 +164,7 @@ impl Scheduler {
             need,
             started: now,
             assigned: 0,
+            last_assigned: now,
             finished: 0,
             current: true,
             alarm: Time::NEVER,

@@ -4,6 +4,7 @@ use tomte_base::{Time, WorkerId};
 
 use crate::backoff::Backoff;
 use crate::claims::{Class, Rank};
+use crate::estimate::Estimates;
 use crate::queue::CallQueue;
 use crate::worker::{Phase, Worker};
 use crate::{FunctionLimits, Mode};
@@ -25,6 +26,7 @@ pub(crate) struct Pool {
     /// Calls that run.
     pub(crate) running: u32,
     pub(crate) backoff: Backoff,
+    pub(crate) estimates: Estimates,
     pub(crate) alarm: Time,
     pub(crate) tally: Tally,
 }
@@ -45,6 +47,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Returns how many will take a call as soon as they are free.
+    fn warm(&self) -> u32 {
+        self.live - self.starting
+    }
+
+    /// Returns how many are free for a call, or will be without having to end one first.
+    fn supply(&self) -> u32 {
+        self.starting + self.returning + to_u32(self.ready.len())
+    }
+
     /// Counts `worker` in.
     pub(crate) fn add(&mut self, worker: &Worker) {
         self.all += 1;
@@ -83,6 +95,7 @@ impl Pool {
             queue: CallQueue::default(),
             running: 0,
             backoff: Backoff::default(),
+            estimates: Estimates::default(),
             alarm: Time::NEVER,
             tally: Tally::default(),
         }
@@ -112,20 +125,45 @@ impl Pool {
         if self.removed || !self.admitted {
             return None;
         }
-        let supply = tally.starting + tally.returning + to_u32(tally.ready.len());
+        let for_calls = self.wanted_for_calls();
         let (class, wanted) = match self.limits.mode {
             Mode::Pinned => (Class::Call, 1),
-            Mode::OnDemand if self.runnable() > supply => (Class::Call, self.runnable() - supply),
+            Mode::OnDemand if for_calls > 0 => (Class::Call, for_calls),
             Mode::OnDemand => (Class::Reserve, self.limits.reserve.saturating_sub(tally.live)),
         };
-        let allowed = self.limits.ceiling().saturating_sub(tally.all);
         let trial = if self.backoff.failed_starts() > 0 {
             1u32.saturating_sub(tally.starting)
         } else {
             u32::MAX
         };
-        let count = wanted.min(allowed).min(trial);
+        let count = wanted.min(self.allowed()).min(trial);
         (count > 0).then_some((class, count))
+    }
+
+    /// Returns how many more workers it may have.
+    fn allowed(&self) -> u32 {
+        self.limits.ceiling().saturating_sub(self.tally.all)
+    }
+
+    /// Returns how many of the calls that may run have no worker on the way.
+    fn uncovered(&self) -> u32 {
+        self.runnable().saturating_sub(self.tally.supply())
+    }
+
+    /// Returns how many new workers its calls want: one for each call that no warm worker is
+    /// expected to take before a new one could, and at least one for each that is late.
+    fn wanted_for_calls(&self) -> u32 {
+        let served = self.estimates.served_during_start(self.tally.warm());
+        let late = self.queue.late().min(self.runnable()).saturating_sub(self.tally.supply());
+        self.uncovered().saturating_sub(served).max(late)
+    }
+
+    /// Returns when the next call that waits for a warm worker will be late, [`Time::NEVER`] when
+    /// none does or a late one could not get a new worker either.
+    pub(crate) fn patient_until(&self) -> Time {
+        let waits = self.is_on_demand() && self.uncovered() > self.wanted_for_calls();
+        let since = self.queue.fresh_since().filter(|_| waits && self.allowed() > 0);
+        since.map_or(Time::NEVER, |since| since + self.estimates.start_cost())
     }
 
     /// Returns its place among those that want a worker, none when it wants none.

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tomte_base::{CallId, Time};
 
@@ -21,6 +22,8 @@ pub(crate) struct Ticket {
 pub(crate) struct CallQueue {
     levels: [Level; Priority::ALL.len()],
     len: u32,
+    /// Since when the calls wait that are not late, by the number of their tickets.
+    fresh: BTreeMap<u64, Time>,
 }
 
 #[derive(Debug, Default)]
@@ -53,10 +56,28 @@ impl CallQueue {
         self.len
     }
 
-    /// Adds a call.
-    pub(crate) fn push(&mut self, priority: Priority, ticket: Ticket, call: CallId) {
+    /// Returns how many calls are late.
+    pub(crate) fn late(&self) -> u32 {
+        self.len.saturating_sub(u32::try_from(self.fresh.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Returns since when the first call waits that is not late.
+    pub(crate) fn fresh_since(&self) -> Option<Time> {
+        self.fresh.first_key_value().map(|(_, since)| *since)
+    }
+
+    /// Makes the calls late that have waited for `limit`. They remain so until they leave.
+    pub(crate) fn mark_late(&mut self, now: Time, limit: Duration) {
+        while self.fresh_since().is_some_and(|since| now.since(since) >= limit) {
+            self.fresh.pop_first();
+        }
+    }
+
+    /// Adds a call that waits from now on.
+    pub(crate) fn push(&mut self, priority: Priority, ticket: Ticket, call: CallId, now: Time) {
         let added = self.levels[priority as usize].calls.insert(ticket, call);
         debug_assert!(added.is_none(), "the number of a ticket is used once");
+        self.fresh.insert(ticket.number, now);
         self.len += 1;
     }
 
@@ -65,6 +86,7 @@ impl CallQueue {
         let level = &mut self.levels[priority as usize];
         if level.calls.remove(&ticket).is_some() {
             self.len -= 1;
+            self.fresh.remove(&ticket.number);
         }
         if level.calls.is_empty() {
             level.passes = 0;
@@ -88,8 +110,10 @@ impl CallQueue {
         }
         let level = &mut self.levels[chosen];
         level.passes = 0;
+        let (ticket, call) = level.calls.pop_first()?;
         self.len -= 1;
-        level.calls.pop_first().map(|(_, call)| call)
+        self.fresh.remove(&ticket.number);
+        Some(call)
     }
 
     fn next_level(&self, now: Time, patience: Patience) -> Option<usize> {
@@ -106,8 +130,6 @@ impl CallQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use Priority::{High, Low, Normal, Urgent};
 
     use super::*;
@@ -120,7 +142,7 @@ mod tests {
         let mut queue = CallQueue::default();
         for (number, (priority, arrived)) in (1..).zip(calls) {
             let ticket = Ticket { arrived: Time::from_millis(*arrived), number };
-            queue.push(*priority, ticket, CallId(number.into()));
+            queue.push(*priority, ticket, CallId(number.into()), Time::default());
         }
         let mut now = 0;
         let chosen: Vec<u128> = std::iter::from_fn(|| {
@@ -167,11 +189,32 @@ mod tests {
         let mut queue = CallQueue::default();
         let ticket = |number| Ticket { arrived: Time(0), number };
         for number in 1..=3 {
-            queue.push(Normal, ticket(number), CallId(number.into()));
+            queue.push(Normal, ticket(number), CallId(number.into()), Time::default());
         }
         queue.remove(Normal, ticket(2));
         queue.remove(Normal, ticket(2));
         assert_eq!(queue.iter().map(|call| call.0).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn a_call_that_has_waited_for_the_limit_is_late_until_it_leaves() {
+        let mut queue = CallQueue::default();
+        for number in 1..=4 {
+            // An arrival long ago does not count: a retry has not waited here yet.
+            let ticket = Ticket { arrived: Time(0), number };
+            let now = Time::from_millis(number * 10);
+            queue.push(Normal, ticket, CallId(number.into()), now);
+        }
+        let limit = Duration::from_millis(10);
+        queue.mark_late(Time::from_millis(19), limit);
+        assert_eq!((queue.late(), queue.fresh_since()), (0, Some(Time::from_millis(10))));
+        queue.mark_late(Time::from_millis(30), limit);
+        assert_eq!((queue.late(), queue.fresh_since()), (2, Some(Time::from_millis(30))));
+        queue.mark_late(Time::from_millis(31), 10 * limit);
+        assert_eq!(queue.late(), 2, "a longer limit makes none fresh again");
+        queue.choose(Time::from_millis(31), PATIENCE);
+        queue.remove(Normal, Ticket { arrived: Time(0), number: 3 });
+        assert_eq!((queue.late(), queue.fresh_since()), (1, Some(Time::from_millis(40))));
     }
 }

@@ -22,6 +22,7 @@ impl Scheduler {
             if starting {
                 self.pool_mut(key).backoff.started();
             }
+            self.observe(worker, now);
             self.change_worker(worker, |worker| worker.ask(slots, now));
             if !self.retire(worker, now, out) {
                 self.await_idle_timeout(worker);
@@ -30,6 +31,18 @@ impl Scheduler {
             self.refresh(key, now);
         }
         self.settle(now, out);
+    }
+
+    /// Learns from a worker that asks how long its start took, or its last call.
+    fn observe(&mut self, id: WorkerId, now: Time) {
+        let worker = &self.workers[&id];
+        let estimates =
+            &mut self.pools.get_mut(&worker.pool).expect("a worker has a pool").estimates;
+        if worker.phase == Phase::Starting {
+            estimates.note_start(now.since(worker.started));
+        } else if worker.is_returning() {
+            estimates.note_run(now.since(worker.last_assigned));
+        }
     }
 
     /// Takes note that the code answered a call, with a result or an error of its own.

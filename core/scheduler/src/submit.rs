@@ -81,7 +81,7 @@ impl Scheduler {
         self.queued_calls += 1;
         self.queued_bytes += call.bytes as u64;
         self.counters.calls_accepted += 1;
-        self.pool_mut(key).queue.push(call.priority, ticket, call.id);
+        self.pool_mut(key).queue.push(call.priority, ticket, call.id, now);
         let mut record = Record { call, pool: key, ticket, alarm: Time::NEVER, run: None };
         let (id, expires) = (record.call.id, record.call.expires);
         // It may still start at the very moment at which it expires.

@@ -13,6 +13,8 @@ pub(crate) struct Worker {
     pub(crate) started: Time,
     /// Calls that it was given.
     pub(crate) assigned: u64,
+    /// When it was given the last of them.
+    pub(crate) last_assigned: Time,
     /// Calls that it finished.
     pub(crate) finished: u64,
     /// It has the version that its function has now, and may take calls.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tomte_base::{CallId, FunctionName, Time, WorkerId};
 
+use crate::claims::Class;
 use crate::pool::Tally;
 use crate::{Call, CallFailure, Effect, FunctionLimits, Scheduler};
 
@@ -21,6 +22,7 @@ pub(crate) struct Book {
 #[derive(Debug)]
 pub(crate) struct OpenCall {
     function: FunctionName,
+    since: Time,
     expires: Time,
     worker: Option<WorkerId>,
 }
@@ -39,9 +41,9 @@ impl Book {
             functions.iter().map(|limits| (limits.name.clone(), limits.clone())).collect();
     }
 
-    pub(crate) fn submitted(&mut self, call: &Call) {
+    pub(crate) fn submitted(&mut self, call: &Call, now: Time) {
         let (function, expires) = (call.function.clone(), call.expires);
-        let open = OpenCall { function, expires, worker: None };
+        let open = OpenCall { function, since: now, expires, worker: None };
         assert!(self.open.insert(call.id, open).is_none(), "tests use each id once at a time");
     }
 
@@ -144,6 +146,7 @@ pub(crate) fn audit(scheduler: &Scheduler, book: &Book, now: Time) {
     keeps_its_bounds(scheduler);
     tallies_are_right(scheduler);
     nobody_waits_for_nothing(scheduler, now);
+    nobody_waits_longer_than_a_start(scheduler, book, now);
 }
 
 fn agrees_with_book(scheduler: &Scheduler, book: &Book) {
@@ -197,5 +200,24 @@ fn nobody_waits_for_nothing(scheduler: &Scheduler, now: Time) {
             "{} waits for nothing",
             pool.limits.name
         );
+    }
+}
+
+/// A call that has waited for as long as a start is expected to take has a worker on the way, or its
+/// function asks for one as if there were no warm ones.
+fn nobody_waits_longer_than_a_start(scheduler: &Scheduler, book: &Book, now: Time) {
+    for pool in scheduler.pools.values().filter(|pool| pool.is_on_demand()) {
+        let tried_one_by_one = pool.backoff.failed_starts() > 0;
+        if tried_one_by_one || pool.tally.all >= pool.limits.ceiling() {
+            continue;
+        }
+        let limit = pool.estimates.start_cost();
+        let name = &pool.limits.name;
+        let waiting = book.open.values().filter(|c| c.function == *name && c.worker.is_none());
+        let late = waiting.filter(|call| now.since(call.since) >= limit).count();
+        let coming = (pool.tally.starting + pool.tally.returning) as usize;
+        let covered = coming + pool.tally.ready.len() >= late.min(pool.runnable() as usize);
+        let asks = pool.demand().is_some_and(|(class, _)| class == Class::Call);
+        assert!(covered || asks, "{name} lets {late} calls wait longer than {limit:?}");
     }
 }

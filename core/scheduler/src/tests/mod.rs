@@ -7,5 +7,6 @@ mod queueing;
 mod random;
 mod room;
 mod scale;
+mod waiting;
 mod workers;
 mod world;

@@ -198,7 +198,7 @@ impl World {
     pub(crate) fn submit(&mut self, call: Call) -> Result<(), Refusal> {
         let call = Call { arrived: self.now, ..call };
         let id = call.id;
-        self.book.submitted(&call);
+        self.book.submitted(&call, self.now);
         let refusal = self.act(|scheduler, now, out| scheduler.submit(now, call, out));
         if let Err(refusal) = &refusal {
             self.book.refused(id);
