@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tomte_base::WorkerId;
+
 use super::world::{Mishap, Plan, World, call, function, memory, ms, name};
 use crate::{Call, FunctionLimits, Priority, WorkerExit};
 
@@ -132,6 +134,16 @@ fn a_function_that_is_fast_again_needs_one_worker_again() {
     }
     world.submit_all("hot", 100..=110);
     world.run_until_done(SECOND);
+    assert_eq!(started(&world), 1);
+}
+
+#[test]
+fn the_rest_of_an_idle_worker_that_asks_again_is_no_run() {
+    let mut world = warm(function("hot"), ms(1));
+    world.run_for(10 * SECOND);
+    world.book.asks(WorkerId(1));
+    world.step(|scheduler, now, out| scheduler.on_worker_ready(now, WorkerId(1), out));
+    world.submit_all("hot", [2, 3]);
     assert_eq!(started(&world), 1);
 }
 
