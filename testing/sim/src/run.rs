@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(3_000);
 /// How long nothing must have left the hub for the world to be at rest: longer than any timeout.
 const QUIET: Duration = Duration::from_secs(40);
 /// Steps that a run may take; more means that it spins.
-const MOST_STEPS: u64 = 2_000_000;
+const MOST_STEPS: u64 = 300_000;
 
 /// What a run found.
 #[derive(Clone, Debug)]
@@ -157,7 +157,7 @@ impl World {
         if self.now - self.last_traffic < QUIET {
             why += &format!("bytes still flow, {view:?}; ");
         }
-        if host.hub.has_records() || !host.written.is_empty() {
+        if host.hub.has_work() || !host.written.is_empty() {
             why += "records are not safe; ";
         }
         if !host.inbox.is_empty() {

@@ -78,6 +78,13 @@ impl World {
         };
         let room = self.room_down(id);
         let Some(host) = &mut self.host else { return };
+        if !host.hub.may_write(slot) {
+            // A goodbye does not wait for the journal.
+            if let Some(reason) = host.socket(slot).and_then(|socket| socket.closing.clone()) {
+                self.close(id, &reason);
+            }
+            return;
+        }
         let Some(output) = host.hub.output(slot) else { return };
         let had_output = !output.is_empty();
         let n = output.len().min(room);

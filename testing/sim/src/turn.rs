@@ -88,15 +88,8 @@ impl World {
 
     /// What closing a connection led to is for the next turn, which must not wait for an event.
     fn look_again(&mut self) {
-        let Some(host) = &mut self.host else { return };
-        let mut dirty = Vec::new();
-        if host.hub.has_records() {
+        if self.host.as_ref().is_some_and(|host| host.hub.has_work()) {
             self.wake_hub(Duration::ZERO);
-            return;
-        }
-        host.hub.take_dirty(&mut dirty);
-        for slot in dirty {
-            self.write(slot);
         }
     }
 
@@ -213,17 +206,10 @@ impl World {
     }
 
     fn perform_effects(&mut self) {
-        for _ in 0..MAX_ROUNDS {
-            let effects = self.host.as_mut().map(|host| host.hub.take_effects());
-            let effects = effects.unwrap_or_default();
-            if effects.is_empty() {
-                return;
-            }
-            for effect in effects {
-                self.perform(effect);
-            }
+        let effects = self.host.as_mut().map(|host| host.hub.take_effects());
+        for effect in effects.unwrap_or_default() {
+            self.perform(effect);
         }
-        self.oracle.blame(|| "the effects of one turn never end".to_owned());
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -256,22 +242,16 @@ impl World {
     }
 
     fn write_dirty(&mut self, crash: Option<CrashPoint>) -> Result<(), Died> {
-        for _ in 0..MAX_ROUNDS {
-            let mut dirty = Vec::new();
-            if let Some(host) = &mut self.host {
-                host.hub.take_dirty(&mut dirty);
-            }
-            if dirty.is_empty() {
-                return self.die_at(crash, CrashPoint::InOutput);
-            }
-            for slot in dirty {
-                self.write(slot);
-                if crash == Some(CrashPoint::InOutput) && self.rng.chance(500) {
-                    return Err(Died);
-                }
+        let mut dirty = Vec::new();
+        if let Some(host) = &mut self.host {
+            host.hub.take_dirty(&mut dirty);
+        }
+        for slot in dirty {
+            self.write(slot);
+            if crash == Some(CrashPoint::InOutput) && self.rng.chance(500) {
+                return Err(Died);
             }
         }
-        self.oracle.blame(|| "the outputs of one turn never end".to_owned());
-        Ok(())
+        self.die_at(crash, CrashPoint::InOutput)
     }
 }
