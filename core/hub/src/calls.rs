@@ -406,6 +406,7 @@ impl Hub {
             source: &Source::Function(function.clone()),
             properties: None,
             from_session: None,
+            receipt: None,
             expires: Time::NEVER,
             hops: cause.hops + 1,
             cause: Some(cause.id),

@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tomte_base::{Properties, QoS, Time, TopicName};
+use tomte_base::Time;
 use tomte_broker::Queue;
 use tomte_mqtt::codec::{
     self, Connack, ConnackProperties, Connect, Disconnect, ReasonCode, Version,
@@ -15,25 +14,16 @@ use tomte_mqtt::connection::ConnectionLimits;
 use crate::Hub;
 use crate::connection::{CloseReason, Slot};
 use crate::counter::Counter;
-use crate::fan_out::{Incoming, Key};
+use crate::exactly_once::KeptIds;
+use crate::fan_out::Key;
 use crate::flow::FlowEvent;
 use crate::hub::Timer;
 use crate::record::{Destination, Record};
 use crate::session::{Delivery, Keeper, Owner, Session};
+use crate::wills::Will;
 
 /// Longest client identifier, in bytes.
 const MAX_CLIENT_ID_BYTES: usize = 256;
-
-/// What a client leaves behind to be published when its connection ends badly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Will {
-    topic: TopicName,
-    payload: Bytes,
-    qos: QoS,
-    retain: bool,
-    expiry_s: Option<u32>,
-    properties: Option<Box<Properties>>,
-}
 
 /// Returns how long a session is kept; the largest number means for ever (MQTT 5, 3.1.2.11.2).
 pub(crate) fn expiry(seconds: u32) -> Duration {
@@ -63,7 +53,7 @@ impl Hub {
             self.refuse_connect(slot, connect.version, refusal.reason(), refusal.to_string());
             return;
         }
-        connection.will = connect.will.as_ref().map(will);
+        connection.will = connect.will.as_ref().map(Will::of);
         let owner = connection.owner().clone();
         let serial = connection.serial;
         let assigned =
@@ -76,9 +66,15 @@ impl Hub {
         let connection = self.connection_mut(slot).expect("looked up above");
         connection.session = Some(index);
         let window = connection.mqtt.receive_maximum_out().min(self.config.limits.receive_maximum);
+        // 3.1.1 cannot be told a limit; there are no more than identifiers.
+        let receive_maximum = match connect.version {
+            Version::V5 => self.config.limits.receive_maximum,
+            Version::V311 => u16::MAX,
+        };
         let session = self.session_mut(index).expect("it was just taken up");
         session.connection = Some(slot);
         session.machine.set_window(window);
+        session.machine.set_receive_maximum(receive_maximum);
         self.counters.add(Counter::Connected);
         self.flow.tell(now, || FlowEvent::Connected(owner));
         self.send_connack(slot, connect, present, assigned.as_deref(), expiry_s);
@@ -107,10 +103,6 @@ impl Hub {
         {
             let why = "an empty client identifier needs a clean session (MQTT-3.1.3-8)".to_owned();
             return Err((ReasonCode::ClientIdentifierNotValid, why));
-        }
-        if connect.will.as_ref().is_some_and(|will| will.qos == QoS::ExactlyOnce) {
-            let why = "QoS 2 is not available in this version".to_owned();
-            return Err((ReasonCode::QosNotSupported, why));
         }
         let owner = self.connection(slot).map_or(Owner::Anonymous, |c| c.owner().clone());
         let has_session = self.by_client.contains_key(&(owner, Arc::from(connect.client_id)));
@@ -168,12 +160,14 @@ impl Hub {
     ) -> (u32, bool) {
         let found = self.by_client.get(&(owner.clone(), Arc::from(client_id))).copied();
         if let Some(index) = found {
+            let resumes = !connect.clean_start
+                && self.session_mut(index).is_some_and(|session| session.is_persistent());
             if let Some(old) = self.session_mut(index).and_then(|session| session.connection.take())
             {
-                self.take_over(old);
+                self.take_over(old, resumes);
             }
             let session = self.session_mut(index).expect("the index is of a session");
-            if !connect.clean_start && session.is_persistent() {
+            if resumes {
                 let changed = session.expiry_s != expiry_s;
                 session.expiry_s = expiry_s;
                 if changed {
@@ -182,6 +176,7 @@ impl Hub {
                     let returned = Record::SessionReturned { session: session.serial };
                     self.ledger.note(|out| returned.encode(out));
                 }
+                self.cancel_will(index);
                 return (index, true);
             }
             self.end_session(now, index);
@@ -195,11 +190,13 @@ impl Hub {
         (index, false)
     }
 
-    /// The client identifier belongs to a newer connection (MQTT-3.1.4-3).
-    fn take_over(&mut self, old: Slot) {
+    /// The client identifier belongs to a newer connection (MQTT-3.1.4-3). When that one goes on
+    /// with the session, a will with a delay is not published.
+    fn take_over(&mut self, old: Slot, resumes: bool) {
         self.send_disconnect(old, ReasonCode::SessionTakenOver);
         if let Some(connection) = self.connection_mut(old) {
             connection.session = None;
+            connection.will.take_if(|will| resumes && will.delay_s > 0);
         }
         self.close(old, CloseReason::TakenOver);
     }
@@ -224,6 +221,8 @@ impl Hub {
             connection: None,
             ends: Time::NEVER,
             kept: None,
+            ids: KeptIds::default(),
+            will: None,
         };
         let index = match self.free_sessions.pop() {
             Some(index) => {
@@ -240,19 +239,11 @@ impl Hub {
         index
     }
 
-    /// Writes the session into the journal.
+    /// Writes the session into the journal, with all that is read back only after it.
     fn keep_session(&mut self, index: u32) {
-        let Some(session) = self.sessions[index as usize].as_mut() else { return };
-        let opened = Record::SessionOpened {
-            session: session.serial,
-            owner: session.owner.clone(),
-            client_id: session.client_id.to_string(),
-            expiry_s: session.expiry_s,
-        };
-        if let Some(old) = session.kept.take() {
-            self.ledger.forget(old);
+        if let Some(session) = self.sessions[index as usize].as_mut() {
+            session.rewrite(&mut self.ledger);
         }
-        session.kept = Some(self.ledger.keep(|out| opened.encode(out)));
     }
 
     /// What a persistent session was told must be in the journal before it is told.
@@ -265,7 +256,7 @@ impl Hub {
     }
 
     /// Nothing leaves the connection before all records up to now are safe.
-    fn gate(&mut self, slot: Slot) {
+    pub(crate) fn gate(&mut self, slot: Slot) {
         let appended = self.ledger.appended();
         if let Some(connection) = self.connection_mut(slot) {
             connection.gate = appended;
@@ -289,7 +280,6 @@ impl Hub {
             properties: ConnackProperties {
                 session_expiry_seconds: (asked != expiry_s).then_some(expiry_s),
                 receive_maximum: Some(limits.receive_maximum),
-                maximum_qos: Some(QoS::AtLeastOnce),
                 maximum_packet_bytes: Some(limits.max_packet),
                 assigned_client_id: assigned,
                 topic_alias_maximum: Some(limits.topic_alias_maximum).filter(|max| *max > 0),
@@ -375,7 +365,7 @@ impl Hub {
     }
 
     /// Ends a session: its subscriptions, its queue, its place in the journal.
-    pub(crate) fn end_session(&mut self, _now: Time, index: u32) {
+    pub(crate) fn end_session(&mut self, now: Time, index: u32) {
         let Some(mut session) = self.sessions.get_mut(index as usize).and_then(Option::take) else {
             return;
         };
@@ -405,28 +395,16 @@ impl Hub {
             }
         }
         self.give_back_held(returned);
+        std::mem::take(&mut session.ids).forget_all(&mut self.ledger);
+        // The end of the session ends the delay of its will too.
+        if let Some(will) = session.will.take() {
+            self.publish_waiting_will(now, &session.owner, session.serial, &will);
+        }
         if let Some(kept) = session.kept {
             self.ledger.forget(kept);
             let closed = Record::SessionClosed { session: session.serial };
             self.ledger.note(|out| closed.encode(out));
         }
-    }
-
-    /// Publishes the will of a connection that ended badly (MQTT-3.1.2-8).
-    pub(crate) fn publish_will(&mut self, now: Time, owner: &Owner, will: &Will) {
-        let incoming = Incoming {
-            topic: &will.topic,
-            payload: &will.payload,
-            qos: will.qos,
-            retain: will.retain,
-            source: &owner.source(),
-            properties: will.properties.as_deref(),
-            from_session: None,
-            expires: will.expiry_s.map_or(Time::NEVER, |s| now + Duration::from_secs(u64::from(s))),
-            hops: 0,
-            cause: None,
-        };
-        self.fan_out(now, &incoming);
     }
 
     /// Ends the connections of a device whose identity was taken away.
@@ -441,15 +419,4 @@ impl Hub {
             self.close(slot, CloseReason::Revoked);
         }
     }
-}
-
-fn will(will: &codec::Will<'_>) -> Box<Will> {
-    Box::new(Will {
-        topic: TopicName::new(will.topic).expect("the codec checked it"),
-        payload: Bytes::copy_from_slice(will.payload),
-        qos: will.qos,
-        retain: will.retain,
-        expiry_s: will.message_expiry_seconds,
-        properties: will.properties.clone(),
-    })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use tomte_base::{LogPosition, Source};
 
 use crate::Owner;
-use crate::connect::Will;
+use crate::wills::Will;
 
 /// The host's number for a connection. It may be used again once the host has said
 /// [`Hub::on_closed`](crate::Hub::on_closed).

@@ -9,9 +9,9 @@ use tomte_mqtt::session::Redelivery;
 
 use crate::calls::millis;
 use crate::counter::Counter;
+use crate::exactly_once::withdraw;
 use crate::fan_out::{Incoming, MatchedSession};
 use crate::flow::{Hop, HopKind};
-use crate::hub::Ack;
 use crate::record::Destination;
 use crate::session::{Delivery, Keeper, Session};
 use crate::{Hub, Slot};
@@ -144,13 +144,13 @@ impl Hub {
         let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
             return self.push(now, index, delivery);
         };
-        let start = connection.out.len();
+        let (start, message) = (connection.out.len(), delivery.message.id);
         let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
         let class = (delivery.qos, delivery.retain);
         encoder.append(&mut connection.out, connection.mqtt.version(), class, packet_id, ids);
         if !connection.mqtt.may_send(connection.out.len() - start) {
             connection.out.truncate(start);
-            let _withdrawn = session.machine.on_puback(packet_id);
+            withdraw(&mut session.machine, delivery.qos, packet_id);
             self.counters.add(Counter::DropTooLarge);
             return Outcome::TooLarge;
         }
@@ -159,6 +159,9 @@ impl Hub {
             self.dirty.push(slot);
         }
         self.counters.add(Counter::Delivered);
+        if delivery.qos == QoS::ExactlyOnce {
+            self.keep_sending(index, slot, packet_id, message);
+        }
         Outcome::Sent
     }
 
@@ -197,7 +200,7 @@ impl Hub {
     pub(crate) fn send_now(&mut self, now: Time, index: u32, delivery: Delivery) {
         if delivery.qos > QoS::AtMostOnce {
             if !self.enqueue(now, index, delivery.clone()) {
-                self.hold_done(&delivery);
+                self.not_taken(index, &delivery);
             }
             self.pump(now, index);
             return;
@@ -235,6 +238,19 @@ impl Hub {
         self.counters.add(Counter::DropQueueFull);
         self.trace_outcome(now, dropped.message.id, index, Outcome::QueueFull);
         self.release(serial, dropped);
+    }
+
+    /// The queue of a session is full and did not take a delivery.
+    fn not_taken(&mut self, index: u32, delivery: &Delivery) {
+        let serial = self.session_mut(index).map(|session| session.serial);
+        match (&delivery.keeper, serial) {
+            (Keeper::Session, Some(session)) => {
+                let (qos, retain) = (delivery.qos, delivery.retain);
+                let kept = Destination::Session { session, qos, retain };
+                self.done(delivery.message.id, &kept);
+            }
+            _ => self.hold_done(delivery),
+        }
     }
 
     /// A session needs a delivery no more.
@@ -284,7 +300,7 @@ impl Hub {
             );
             if !connection.mqtt.may_send(connection.out.len() - start) {
                 connection.out.truncate(start);
-                let _withdrawn = session.machine.on_puback(packet_id);
+                withdraw(&mut session.machine, delivery.qos, packet_id);
                 let serial = session.serial;
                 self.counters.add(Counter::DropTooLarge);
                 self.trace_outcome(now, delivery.message.id, index, Outcome::TooLarge);
@@ -293,6 +309,9 @@ impl Hub {
             }
             self.counters.add(Counter::Delivered);
             self.mark_dirty(slot);
+            if delivery.qos == QoS::ExactlyOnce {
+                self.keep_sending(index, slot, packet_id, delivery.message.id);
+            }
             self.trace_outcome(now, delivery.message.id, index, Outcome::Sent);
         }
         self.drop_expired(now, index, &expired);
@@ -320,10 +339,11 @@ impl Hub {
         encode_again(now, &mut connection.out, version, &delivery, id, true);
         if !connection.mqtt.may_send(connection.out.len() - start) {
             connection.out.truncate(start);
-            let _withdrawn = session.machine.on_puback(id);
+            withdraw(&mut session.machine, delivery.qos, id);
             let serial = session.serial;
             self.counters.add(Counter::DropTooLarge);
             self.trace_outcome(now, delivery.message.id, index, Outcome::TooLarge);
+            self.keep_completed(index, id);
             return self.release(serial, &delivery);
         }
         self.counters.add(Counter::Delivered);
@@ -360,14 +380,25 @@ impl Hub {
     pub(crate) fn on_puback(&mut self, now: Time, slot: Slot, ack: &MqttAck<'_>) {
         let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
         let Some(session) = self.session_mut(index) else { return };
-        let serial = session.serial;
         // A packet id that is not in flight is no error: the client may answer a duplicate.
         let Ok(delivery) = session.machine.on_puback(ack.packet_id) else { return };
-        self.counters.add(Counter::Acknowledged);
         let refused = ack.reason.is_failure().then_some(ack.reason);
-        self.trace_acknowledged(now, index, &delivery.message, refused);
-        self.release(serial, &delivery);
+        self.client_has(now, index, &delivery, refused);
         self.pump(now, index);
+    }
+
+    /// A client took a delivery or refused it for good: the session needs it no more.
+    pub(crate) fn client_has(
+        &mut self,
+        now: Time,
+        index: u32,
+        delivery: &Delivery,
+        refused: Option<ReasonCode>,
+    ) {
+        let Some(serial) = self.session_mut(index).map(|session| session.serial) else { return };
+        self.counters.add(Counter::Acknowledged);
+        self.trace_acknowledged(now, index, &delivery.message, refused);
+        self.release(serial, delivery);
     }
 
     fn trace_acknowledged(
@@ -437,35 +468,6 @@ impl Hub {
             detail,
             bad,
         });
-    }
-
-    /// Gives an acknowledgement that the journal has released.
-    pub(crate) fn send_puback(&mut self, ack: Ack, reason: ReasonCode) {
-        let Some(connection) = self.connection_mut(ack.slot) else { return };
-        if connection.serial != ack.serial || connection.closing.is_some() {
-            return;
-        }
-        let version = connection.mqtt.version();
-        let reason = match (reason, version) {
-            (ReasonCode::Success, Version::V5) if !ack.allowed => ReasonCode::NotAuthorized,
-            (ReasonCode::Success, Version::V5) if !ack.matched => ReasonCode::NoMatchingSubscribers,
-            _ => reason,
-        };
-        let puback = MqttAck::with_reason(ack.packet_id, reason);
-        connection.mqtt.on_publish_done();
-        self.answer(ack.slot, |out, version| codec::encode_puback(out, version, &puback));
-    }
-
-    /// Refuses an acknowledgement: version 5 has a reason for it, 3.1.1 only the end of the
-    /// connection (MQTT 3.1.1 has no negative PUBACK).
-    pub(crate) fn refuse_puback(&mut self, ack: Ack, reason: ReasonCode) {
-        let Some(connection) = self.connection(ack.slot).filter(|c| c.serial == ack.serial) else {
-            return;
-        };
-        match connection.mqtt.version() {
-            Version::V5 => self.send_puback(ack, reason),
-            Version::V311 => self.close(ack.slot, crate::CloseReason::NotStored),
-        }
     }
 }
 

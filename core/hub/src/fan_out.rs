@@ -84,6 +84,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) source: &'a Source,
     pub(crate) properties: Option<&'a Properties>,
     pub(crate) from_session: Option<u32>,
+    /// Session and packet identifier of a QoS 2 message that the journal must know again.
+    pub(crate) receipt: Option<(u64, u16)>,
     pub(crate) expires: Time,
     pub(crate) hops: u8,
     pub(crate) cause: Option<MessageId>,
@@ -181,7 +183,7 @@ impl Hub {
             self.retain(now, &mut lazy);
         }
         if !durable.is_empty() {
-            self.store(lazy.get(), durable);
+            self.store(lazy.get(), durable, incoming.receipt);
         }
         let matched = n_sent + n_held + n_called > 0;
         if !matched && !incoming.retain {
@@ -411,8 +413,16 @@ impl Hub {
     }
 
     /// Writes the message and its destinations to the journal.
-    fn store(&mut self, message: &Arc<Message>, destinations: Vec<Destination>) {
-        let kept = self.ledger.keep(|out| record::encode_accepted(out, message, &destinations));
+    pub(crate) fn store(
+        &mut self,
+        message: &Arc<Message>,
+        destinations: Vec<Destination>,
+        receipt: Option<(u64, u16)>,
+    ) {
+        let kept = self.ledger.keep(|out| match receipt {
+            Some(from) => record::encode_accepted_from(out, from, message, &destinations),
+            None => record::encode_accepted(out, message, &destinations),
+        });
         let stored = Stored { message: Arc::clone(message), kept, destinations };
         self.stored.insert(message.id, stored);
     }

@@ -26,10 +26,30 @@ use crate::{Config, Destination, Effect};
 pub(crate) struct Ack {
     pub(crate) slot: Slot,
     pub(crate) serial: u64,
+    pub(crate) kind: AckKind,
     pub(crate) packet_id: u16,
-    /// A route takes the topic from this source.
-    pub(crate) allowed: bool,
-    pub(crate) matched: bool,
+    /// What it says when the journal is safe.
+    pub(crate) reason: ReasonCode,
+}
+
+/// Which packet an acknowledgement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckKind {
+    Puback,
+    Pubrec,
+    Pubrel,
+    Pubcomp,
+}
+
+impl Ack {
+    /// Tells whether a message of the client is done with, so that it may send another one.
+    pub(crate) fn ends_publish(&self) -> bool {
+        match self.kind {
+            AckKind::Puback | AckKind::Pubcomp => true,
+            AckKind::Pubrec => self.reason.is_failure(),
+            AckKind::Pubrel => false,
+        }
+    }
 }
 
 /// A message that the journal keeps, and who still needs it.
@@ -54,6 +74,8 @@ pub(crate) enum Timer {
     Connection(Slot, u64),
     /// The end of a session whose client is away.
     Session(u64),
+    /// The end of the delay of a session's will.
+    Will(u64),
     /// The end of what is held or retained.
     Sweep,
 }
@@ -227,7 +249,7 @@ impl Hub {
         // The socket may end before the host comes to the close that was asked for.
         let reason = connection.closing.as_ref().unwrap_or(reason);
         if let Some(will) = connection.will.filter(|_| *reason != CloseReason::Shutdown) {
-            self.publish_will(now, &owner, &will);
+            self.leave_will(now, &owner, connection.session, will);
         }
         if let Some(session) = connection.session {
             self.flow.tell(now, || FlowEvent::Disconnected(owner, reason.to_string()));
@@ -320,7 +342,7 @@ impl Hub {
     /// The journal is safe up to `position`: what waited for it is acknowledged.
     pub fn on_durable(&mut self, _now: Time, position: LogPosition) {
         while let Some(ack) = self.ledger.release(position) {
-            self.send_puback(ack, ReasonCode::Success);
+            self.send_ack(ack);
         }
         let ledger_position = self.ledger.durable();
         let mut still_gated = Vec::new();
@@ -341,8 +363,7 @@ impl Hub {
         self.counters.add(Counter::JournalFailures);
         let reason = if is_full { ReasonCode::QuotaExceeded } else { ReasonCode::UnspecifiedError };
         while let Some(ack) = self.ledger.fail_one() {
-            self.counters.add(Counter::RefusedNotStored);
-            self.refuse_puback(ack, reason);
+            self.refuse_ack(ack, reason);
         }
         for slot in self.gated_slots() {
             if let Some(connection) = self.connection_mut(slot) {
@@ -465,6 +486,7 @@ impl Hub {
         match timer {
             Timer::Connection(slot, serial) => self.check_connection(now, slot, serial),
             Timer::Session(serial) => self.check_session(now, serial),
+            Timer::Will(serial) => self.check_will(now, serial),
             Timer::Sweep => self.sweep(now),
         }
     }

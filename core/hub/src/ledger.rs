@@ -10,7 +10,7 @@ use tomte_base::LogPosition;
 use tomte_broker::{LogIndex, LogLimits};
 
 /// A record that stands for something that still matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) position: LogPosition,
     pub(crate) bytes: u32,

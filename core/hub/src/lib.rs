@@ -7,7 +7,8 @@
 //! that every drop and refusal has a [`Counter`].
 //!
 //! What a question leads to: *What happens when a device connects?* `connect.rs`; *publishes?*
-//! `publish.rs`; *subscribes?* `subscribe.rs`; *who gets a message?* `fan_out.rs`; *how does it
+//! `publish.rs`; *subscribes?* `subscribe.rs`;
+//! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?* `fan_out.rs`; *how does it
 //! reach them?* `deliver.rs`; *how does a function run?* `calls.rs`; *what survives?* `record.rs`,
 //! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
 
@@ -18,11 +19,13 @@ mod connection;
 mod counter;
 mod deliver;
 mod effect;
+mod exactly_once;
 mod explain;
 mod fan_out;
 mod flow;
 mod hold;
 mod hub;
+mod keep;
 mod ledger;
 mod publish;
 mod record;
@@ -30,6 +33,7 @@ mod recover;
 mod session;
 mod subscribe;
 mod views;
+mod wills;
 
 pub use calls::{CallError, CallOutcome, EndedCalls};
 pub use config::{Config, FunctionConfig, Limits};
@@ -43,6 +47,7 @@ pub use record::{BadRecord, Destination, Record};
 pub use recover::{RecoverError, Recovery};
 pub use session::{Owner, Subscription};
 pub use views::{DeviceView, HubView, RouteView};
+pub use wills::Will;
 
 #[cfg(test)]
 mod tests;

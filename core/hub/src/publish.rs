@@ -11,7 +11,7 @@ use tomte_mqtt::codec::{self, Packet, Publish, ReasonCode, Version};
 use crate::counter::Counter;
 use crate::fan_out::{Incoming, Lazy, Routed};
 use crate::flow::{FlowEvent, Hop, HopKind};
-use crate::hub::Ack;
+use crate::hub::{Ack, AckKind};
 use crate::record;
 use crate::{CloseReason, Hub, Slot};
 
@@ -103,9 +103,9 @@ impl Hub {
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(now, slot, &unsubscribe),
             Packet::Pingreq => self.on_pingreq(slot),
             Packet::Disconnect(disconnect) => self.on_disconnect(now, slot, &disconnect),
+            Packet::Pubrec(ack) => self.on_pubrec(now, slot, &ack),
             Packet::Pubrel(ack) => self.on_pubrel(slot, &ack),
-            // Nothing was sent with QoS 2, so there is nothing to answer.
-            Packet::Pubrec(_) | Packet::Pubcomp(_) => {}
+            Packet::Pubcomp(ack) => self.on_pubcomp(now, slot, &ack),
             Packet::Auth(_) => {
                 self.breach(
                     slot,
@@ -130,21 +130,7 @@ impl Hub {
         self.answer(slot, |out, _| codec::encode_pingresp(out));
     }
 
-    /// No message of QoS 2 was accepted, so the identifier is not known (MQTT 5, 3.7.2.1).
-    fn on_pubrel(&mut self, slot: Slot, ack: &codec::Ack<'_>) {
-        let unknown = codec::Ack::with_reason(ack.packet_id, ReasonCode::PacketIdentifierNotFound);
-        self.answer(slot, |out, version| codec::encode_pubcomp(out, version, &unknown));
-    }
-
     fn on_publish(&mut self, now: Time, slot: Slot, publish: &Publish<'_>) {
-        if publish.qos == QoS::ExactlyOnce {
-            self.breach(
-                slot,
-                ReasonCode::QosNotSupported,
-                "QoS 2 is not available in this version",
-            );
-            return;
-        }
         let Some(connection) = self.connections[slot.index()].as_mut() else { return };
         let mqtt = &mut connection.mqtt;
         let resolved =
@@ -160,7 +146,13 @@ impl Hub {
             self.breach(slot, ReasonCode::TopicNameInvalid, &error);
             return;
         }
-        let (serial, session) = (connection.serial, connection.session);
+        let session = connection.session;
+        if publish.qos == QoS::ExactlyOnce
+            && !self.receive_exactly_once(slot, publish.packet_id, publish.dup)
+        {
+            return;
+        }
+        let Some(connection) = self.connections[slot.index()].as_mut() else { return };
         // The source is taken out and put back, so that it need not be copied for each message.
         let source = std::mem::replace(&mut connection.source, Source::Anonymous);
         let properties = publish.properties.to_owned_properties();
@@ -173,30 +165,50 @@ impl Hub {
             source: &source,
             properties: properties.as_deref(),
             from_session: session,
+            receipt: None,
             expires: expiry_s.map_or(Time::NEVER, |s| now + Duration::from_secs(u64::from(s))),
             hops: 0,
             cause: None,
         };
         self.counters.add(Counter::Received);
-        let routed = self.fan_out(now, &incoming);
+        let receipt = match publish.qos {
+            QoS::ExactlyOnce => self.receipt(session, publish.packet_id),
+            _ => None,
+        };
+        let routed = self.fan_out(now, &Incoming { receipt, ..incoming });
         if let Some(connection) = self.connections[slot.index()].as_mut() {
             connection.source = source;
         }
-        if publish.qos == QoS::AtLeastOnce {
-            let Routed { allowed, matched, .. } = routed;
-            self.acknowledge(Ack { slot, serial, packet_id: publish.packet_id, allowed, matched });
+        if publish.qos > QoS::AtMostOnce {
+            self.answer_publish(slot, publish, routed);
         }
     }
 
-    /// Answers a QoS 1 message as soon as the journal has what it led to.
-    fn acknowledge(&mut self, ack: Ack) {
-        if !ack.allowed {
+    /// Answers a QoS 1 or 2 message as soon as the journal has what it led to.
+    fn answer_publish(&mut self, slot: Slot, publish: &Publish<'_>, routed: Routed) {
+        let Some(connection) = self.connection(slot) else { return };
+        let (serial, session) = (connection.serial, connection.session);
+        let (version, packet_id) = (connection.mqtt.version(), publish.packet_id);
+        if !routed.allowed {
             self.counters.add(Counter::RefusedPublish);
         }
-        self.ask_to_catch_up();
-        if let Some(ack) = self.ledger.after_all(ack) {
-            self.send_puback(ack, ReasonCode::Success);
-        }
+        let reason = match version {
+            Version::V5 if !routed.allowed => ReasonCode::NotAuthorized,
+            Version::V5 if !routed.matched => ReasonCode::NoMatchingSubscribers,
+            _ => ReasonCode::Success,
+        };
+        let kind = match (publish.qos, session) {
+            (QoS::ExactlyOnce, Some(index)) if reason.is_failure() => {
+                self.end_received(index, packet_id);
+                AckKind::Pubrec
+            }
+            (QoS::ExactlyOnce, Some(index)) => {
+                self.keep_received(index, packet_id, Some(routed.message));
+                AckKind::Pubrec
+            }
+            _ => AckKind::Puback,
+        };
+        self.acknowledge(Ack { slot, serial, kind, packet_id, reason });
     }
 
     /// Publishes in the name of somebody else, as the control interface may.
@@ -217,6 +229,7 @@ impl Hub {
             source: &publication.source,
             properties: publication.properties.as_deref(),
             from_session: None,
+            receipt: None,
             expires: Time::NEVER,
             hops: 0,
             cause: None,

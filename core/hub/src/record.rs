@@ -10,6 +10,7 @@ use tomte_base::{
 };
 
 use crate::session::{Owner, Subscription};
+use crate::wills::Will;
 
 /// One entry of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,74 @@ pub enum Record {
     Superseded {
         /// The first record that still counts.
         before: LogPosition,
+    },
+    /// A QoS 2 message is about to leave for a session under this packet identifier.
+    Sending {
+        /// The session.
+        session: u64,
+        /// The packet identifier.
+        packet_id: u16,
+        /// The message.
+        message: MessageId,
+        /// Its place among those of the session: smaller ones were sent before.
+        order: u64,
+    },
+    /// The client has the message (PUBREC came); only PUBREL and PUBCOMP are left.
+    Released {
+        /// The session.
+        session: u64,
+        /// The packet identifier.
+        packet_id: u16,
+        /// The message, which the session needs no more.
+        message: MessageId,
+        /// Its place among those of the session: smaller ones were released before.
+        order: u64,
+    },
+    /// A packet identifier of an outbound QoS 2 message is free again.
+    Completed {
+        /// The session.
+        session: u64,
+        /// The packet identifier.
+        packet_id: u16,
+    },
+    /// A QoS 2 message of the session's client was received under this packet identifier.
+    Received {
+        /// The session.
+        session: u64,
+        /// The packet identifier.
+        packet_id: u16,
+    },
+    /// That packet identifier was released (PUBREL came), or its message was refused.
+    ReceiveEnded {
+        /// The session.
+        session: u64,
+        /// The packet identifier.
+        packet_id: u16,
+    },
+    /// [`Record::Accepted`] and [`Record::Received`] in one, so that no crash comes between them.
+    AcceptedFrom {
+        /// The session that sent the message.
+        session: u64,
+        /// The packet identifier.
+        packet_id: u16,
+        /// The message.
+        message: Message,
+        /// Who is still to get it.
+        destinations: Vec<Destination>,
+    },
+    /// The will of the session's client waits for its delay to pass.
+    WillWaits {
+        /// The session.
+        session: u64,
+        /// When it is published.
+        due: Time,
+        /// The will.
+        will: Will,
+    },
+    /// The will was published, or the client came back in time.
+    WillOver {
+        /// The session.
+        session: u64,
     },
     /// Message numbers below this one were given out before.
     Numbers {
@@ -209,6 +278,21 @@ impl Writer<'_> {
         }
     }
 
+    fn session_packet(&mut self, tag: u8, session: u64, packet_id: u16) {
+        self.u8(tag);
+        self.u64(session);
+        self.0.extend_from_slice(&packet_id.to_le_bytes());
+    }
+
+    fn will(&mut self, will: &Will) {
+        self.bytes(will.topic.as_bytes());
+        self.bytes(&will.payload);
+        self.u8(will.qos as u8 | u8::from(will.retain) << 2);
+        self.u32(will.delay_s);
+        self.option(will.expiry_s.map(u32::to_le_bytes).as_ref().map(|bytes| &bytes[..]));
+        self.properties(will.properties.as_deref());
+    }
+
     fn message(&mut self, message: &Message) {
         self.u64(message.id.0);
         self.bytes(message.topic.as_bytes());
@@ -220,6 +304,14 @@ impl Writer<'_> {
         self.properties(message.properties.as_deref());
         self.u8(message.hops);
         self.u64(message.cause.map_or(u64::MAX, |id| id.0));
+    }
+
+    fn message_and_destinations(&mut self, message: &Message, destinations: &[Destination]) {
+        self.message(message);
+        self.u32(u32::try_from(destinations.len()).expect("sessions are bounded"));
+        for destination in destinations {
+            self.destination(destination);
+        }
     }
 
     fn destination(&mut self, destination: &Destination) {
@@ -301,6 +393,34 @@ impl Record {
                 w.u8(11);
                 w.u64(before.0);
             }
+            Self::Sending { session, packet_id, message, order } => {
+                w.session_packet(13, *session, *packet_id);
+                w.u64(message.0);
+                w.u64(*order);
+            }
+            Self::Released { session, packet_id, message, order } => {
+                w.session_packet(14, *session, *packet_id);
+                w.u64(message.0);
+                w.u64(*order);
+            }
+            Self::Completed { session, packet_id } => w.session_packet(15, *session, *packet_id),
+            Self::Received { session, packet_id } => w.session_packet(16, *session, *packet_id),
+            Self::ReceiveEnded { session, packet_id } => {
+                w.session_packet(17, *session, *packet_id);
+            }
+            Self::AcceptedFrom { session, packet_id, message, destinations } => {
+                encode_accepted_from(out, (*session, *packet_id), message, destinations);
+            }
+            Self::WillWaits { session, due, will } => {
+                w.u8(19);
+                w.u64(*session);
+                w.u64(due.0);
+                w.will(will);
+            }
+            Self::WillOver { session } => {
+                w.u8(20);
+                w.u64(*session);
+            }
             Self::Numbers { next_message, next_session } => {
                 w.u8(10);
                 w.u64(next_message.0);
@@ -324,11 +444,20 @@ impl Record {
 pub(crate) fn encode_accepted(out: &mut Vec<u8>, message: &Message, destinations: &[Destination]) {
     let mut w = Writer(out);
     w.u8(6);
-    w.message(message);
-    w.u32(u32::try_from(destinations.len()).expect("sessions are bounded"));
-    for destination in destinations {
-        w.destination(destination);
-    }
+    w.message_and_destinations(message, destinations);
+}
+
+/// Appends an [`Record::AcceptedFrom`] without owning its parts; `from` is the session and the
+/// packet identifier.
+pub(crate) fn encode_accepted_from(
+    out: &mut Vec<u8>,
+    (session, packet_id): (u64, u16),
+    message: &Message,
+    destinations: &[Destination],
+) {
+    let mut w = Writer(out);
+    w.session_packet(18, session, packet_id);
+    w.message_and_destinations(message, destinations);
 }
 
 /// Appends a [`Record::Retained`] without owning the message.
@@ -480,13 +609,29 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn accepted(&mut self) -> Result<Record, BadRecord> {
-        let message = self.message()?;
+    fn destinations(&mut self) -> Result<Vec<Destination>, BadRecord> {
         let mut destinations = Vec::new();
         for _ in 0..self.u32("destinations")? {
             destinations.push(self.destination()?);
         }
-        Ok(Record::Accepted { message, destinations })
+        Ok(destinations)
+    }
+
+    fn packet_id(&mut self) -> Result<u16, BadRecord> {
+        self.array("packet identifier").map(u16::from_le_bytes)
+    }
+
+    fn will(&mut self) -> Result<Will, BadRecord> {
+        let topic = self.parsed("topic", TopicName::new)?;
+        let payload = Bytes::copy_from_slice(self.bytes("payload")?);
+        let (qos, retain) = self.qos_and_retain()?;
+        let delay_s = self.u32("will delay")?;
+        let expiry_s = self.option("expiry", |r| {
+            let bytes = r.bytes("expiry")?.try_into().map_err(|_| r.bad("expiry"))?;
+            Ok(u32::from_le_bytes(bytes))
+        })?;
+        let properties = self.option("properties", Self::properties)?.map(Box::new);
+        Ok(Will { topic, payload, qos, retain, delay_s, expiry_s, properties })
     }
 
     fn subscribed(&mut self) -> Result<Record, BadRecord> {
@@ -498,8 +643,34 @@ impl<'a> Reader<'a> {
         Ok(Record::Subscribed { session, filter, options })
     }
 
+    /// What follows the tag of a step of QoS 2.
+    fn exactly_once(&mut self, tag: u8) -> Result<Record, BadRecord> {
+        let (session, packet_id) = (self.u64("session")?, self.packet_id()?);
+        Ok(match tag {
+            13 | 14 => {
+                let message = MessageId(self.u64("message number")?);
+                let order = self.u64("order")?;
+                if tag == 13 {
+                    Record::Sending { session, packet_id, message, order }
+                } else {
+                    Record::Released { session, packet_id, message, order }
+                }
+            }
+            15 => Record::Completed { session, packet_id },
+            16 => Record::Received { session, packet_id },
+            17 => Record::ReceiveEnded { session, packet_id },
+            _ => Record::AcceptedFrom {
+                session,
+                packet_id,
+                message: self.message()?,
+                destinations: self.destinations()?,
+            },
+        })
+    }
+
     fn record(&mut self) -> Result<Record, BadRecord> {
-        match self.u8("tag")? {
+        let tag = self.u8("tag")?;
+        match tag {
             1 => Ok(Record::SessionOpened {
                 session: self.u64("session")?,
                 owner: self.owner()?,
@@ -516,7 +687,10 @@ impl<'a> Reader<'a> {
                 session: self.u64("session")?,
                 filter: self.parsed("filter", TopicFilter::new)?,
             }),
-            6 => self.accepted(),
+            6 => Ok(Record::Accepted {
+                message: self.message()?,
+                destinations: self.destinations()?,
+            }),
             7 => Ok(Record::Done {
                 message: MessageId(self.u64("message number")?),
                 destination: self.destination()?,
@@ -529,6 +703,13 @@ impl<'a> Reader<'a> {
             }),
             12 => Ok(Record::SessionReturned { session: self.u64("session")? }),
             11 => Ok(Record::Superseded { before: LogPosition(self.u64("position")?) }),
+            13..=18 => self.exactly_once(tag),
+            19 => Ok(Record::WillWaits {
+                session: self.u64("session")?,
+                due: Time(self.u64("time of the will")?),
+                will: self.will()?,
+            }),
+            20 => Ok(Record::WillOver { session: self.u64("session")? }),
             _ => Err(self.bad("tag")),
         }
     }
@@ -560,6 +741,18 @@ mod tests {
         }
     }
 
+    fn will() -> Will {
+        Will {
+            topic: TopicName::new("gone").unwrap(),
+            payload: Bytes::from_static(b"x"),
+            qos: QoS::ExactlyOnce,
+            retain: true,
+            delay_s: 5,
+            expiry_s: Some(9),
+            properties: message().properties,
+        }
+    }
+
     fn records() -> Vec<Record> {
         let filter = TopicFilter::new("a/+").unwrap();
         let options = Subscription::from_bits(0b0010_1101, 5).unwrap();
@@ -585,11 +778,25 @@ mod tests {
                 message: message(),
                 destinations: vec![session.clone(), call, hold],
             },
-            Record::Done { message: MessageId(7), destination: session },
+            Record::Done { message: MessageId(7), destination: session.clone() },
             Record::Retained { message: message() },
             Record::RetainedCleared { topic: TopicName::new("a").unwrap() },
             Record::Numbers { next_message: MessageId(8), next_session: 2 },
             Record::Superseded { before: LogPosition(3) },
+            Record::SessionReturned { session: 1 },
+            Record::Sending { session: 1, packet_id: 65_535, message: MessageId(7), order: 4 },
+            Record::Released { session: 1, packet_id: 1, message: MessageId(7), order: 5 },
+            Record::Completed { session: 1, packet_id: 2 },
+            Record::Received { session: 1, packet_id: 3 },
+            Record::ReceiveEnded { session: 1, packet_id: 3 },
+            Record::AcceptedFrom {
+                session: 1,
+                packet_id: 3,
+                message: message(),
+                destinations: vec![session],
+            },
+            Record::WillWaits { session: 1, due: Time(8), will: will() },
+            Record::WillOver { session: 1 },
         ]
     }
 

@@ -1,22 +1,26 @@
 //! From the journal back to memory, before any listener opens; and from memory forward into the
 //! journal, when old segments must go or a failed commit must be made good.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tomte_base::{DeviceName, LogPosition, Message, MessageId, Time, TopicFilter, TopicName};
+use tomte_base::{DeviceName, LogPosition, Message, MessageId, QoS, Time, TopicFilter, TopicName};
+use tomte_mqtt::session::Phase;
 
 use tomte_route::Hold;
 
 use crate::Hub;
 use crate::counter::Counter;
+use crate::exactly_once::{ReceivedId, SentId};
 use crate::flow::{Hop, HopKind};
 use crate::hub::{Ack, Stored, Timer};
 use crate::ledger::{Kept, Ledger};
 use crate::record::{self, BadRecord, Destination, Record};
-use crate::session::{Delivery, Keeper, KeptSubscription, Owner, Subscription};
+use crate::session::{Delivery, Keeper, KeptSubscription, Owner, Session, Subscription};
+use crate::wills::WaitingWill;
 
 /// Why the journal could not be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +43,44 @@ struct FoundSession {
     kept: Kept,
     left: Option<Time>,
     subscriptions: BTreeMap<TopicFilter, (Subscription, Kept)>,
+    sent: BTreeMap<u16, SentId>,
+    received: BTreeMap<u16, FoundReceived>,
+    will: Option<WaitingWill>,
+}
+
+impl FoundSession {
+    fn new(owner: Owner, client_id: String, expiry_s: u32, kept: Kept) -> Self {
+        let (subscriptions, sent) = (BTreeMap::new(), BTreeMap::new());
+        let (received, will) = (BTreeMap::new(), None);
+        let left = None;
+        Self { owner, client_id, expiry_s, kept, left, subscriptions, sent, received, will }
+    }
+
+    /// What the journal says of it, from `before` on.
+    fn supersede(&mut self, before: LogPosition) {
+        self.subscriptions.retain(|_, (_, kept)| kept.position >= before);
+        self.sent.retain(|_, sent| sent.kept.position >= before);
+        self.received.retain(|_, received| received.position >= before);
+        self.will.take_if(|will| will.kept.position < before);
+    }
+}
+
+/// A received packet identifier of QoS 2.
+struct FoundReceived {
+    position: LogPosition,
+    message: Option<MessageId>,
+    /// None when only the message names it, because a crash tore its own record off.
+    kept: Option<Kept>,
 }
 
 struct FoundMessage {
     message: Message,
     destinations: Vec<Destination>,
     kept: Kept,
+    /// Destinations where it is on its way with QoS 2.
+    in_flight: Vec<Destination>,
+    /// Destinations that have it, although the record of that was torn off.
+    over: Vec<Destination>,
 }
 
 /// What the records say, gathered until the last one was read.
@@ -73,10 +109,11 @@ impl Recovery {
         match record {
             Record::SessionOpened { session, owner, client_id, expiry_s } => {
                 self.next_session = self.next_session.max(session + 1);
-                let subscriptions =
-                    self.sessions.remove(&session).map(|old| old.subscriptions).unwrap_or_default();
-                let found =
-                    FoundSession { owner, client_id, expiry_s, kept, left: None, subscriptions };
+                let mut found = FoundSession::new(owner, client_id, expiry_s, kept);
+                if let Some(old) = self.sessions.remove(&session) {
+                    let FoundSession { subscriptions, sent, received, will, .. } = old;
+                    found = FoundSession { subscriptions, sent, received, will, ..found };
+                }
                 self.sessions.insert(session, found);
             }
             Record::SessionLeft { session, ends } => {
@@ -103,8 +140,51 @@ impl Recovery {
                 }
             }
             Record::Accepted { message, destinations } => {
-                self.next_message = self.next_message.max(message.id.next());
-                self.messages.insert(message.id, FoundMessage { message, destinations, kept });
+                self.accepted(message, destinations, kept);
+            }
+            Record::AcceptedFrom { session, packet_id, message, destinations } => {
+                let id = Some(message.id);
+                self.accepted(message, destinations, kept);
+                let found = FoundReceived { position: kept.position, message: id, kept: None };
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.received.insert(packet_id, found);
+                }
+            }
+            Record::Received { session, packet_id } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    let message = session.received.get(&packet_id).and_then(|old| old.message);
+                    let found =
+                        FoundReceived { position: kept.position, message, kept: Some(kept) };
+                    session.received.insert(packet_id, found);
+                }
+            }
+            Record::ReceiveEnded { session, packet_id } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.received.remove(&packet_id);
+                }
+            }
+            Record::Sending { session, packet_id, message, order } => {
+                let sent = SentId { message, order, released: false, kept };
+                self.sent(session, packet_id, sent);
+            }
+            Record::Released { session, packet_id, message, order } => {
+                let sent = SentId { message, order, released: true, kept };
+                self.sent(session, packet_id, sent);
+            }
+            Record::Completed { session, packet_id } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.sent.remove(&packet_id);
+                }
+            }
+            Record::WillWaits { session, due, will } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.will = Some(WaitingWill { due, will: Box::new(will), kept });
+                }
+            }
+            Record::WillOver { session } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.will = None;
+                }
             }
             Record::Done { message, destination } => self.done(message, &destination),
             Record::Retained { message } => {
@@ -122,11 +202,26 @@ impl Recovery {
         }
     }
 
+    fn accepted(&mut self, message: Message, destinations: Vec<Destination>, kept: Kept) {
+        self.next_message = self.next_message.max(message.id.next());
+        let (in_flight, over) = (Vec::new(), Vec::new());
+        let found = FoundMessage { message, destinations, kept, in_flight, over };
+        self.messages.insert(found.message.id, found);
+    }
+
+    fn sent(&mut self, session: u64, packet_id: u16, sent: SentId) {
+        // The message may have been torn off, and its number must not come again.
+        self.next_message = self.next_message.max(sent.message.next());
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.sent.insert(packet_id, sent);
+        }
+    }
+
     /// Forgets what was written before `before` and not again after it.
     fn supersede(&mut self, before: LogPosition) {
         self.sessions.retain(|_, found| found.kept.position >= before);
         for found in self.sessions.values_mut() {
-            found.subscriptions.retain(|_, (_, kept)| kept.position >= before);
+            found.supersede(before);
         }
         self.messages.retain(|_, found| found.kept.position >= before);
         self.retained.retain(|_, (_, kept)| kept.position >= before);
@@ -138,6 +233,31 @@ impl Recovery {
         if found.destinations.is_empty() {
             self.messages.remove(&message);
         }
+    }
+}
+
+impl FoundMessage {
+    /// The destination that `session` stands for: itself, or the hold of its device.
+    fn destination_of(&self, session: &Session) -> Option<&Destination> {
+        self.destinations.iter().find(|destination| match destination {
+            Destination::Session { session: serial, .. } => *serial == session.serial,
+            Destination::Hold { device, .. } => session.owner.device() == Some(device),
+            Destination::Call { .. } => false,
+        })
+    }
+
+    /// Puts the message in flight to `session`, if it is for it.
+    fn in_flight(&mut self, session: &Session) -> Option<Delivery> {
+        let destination = self.destination_of(session)?.clone();
+        let (retain, keeper) = match &destination {
+            Destination::Session { retain, .. } => (*retain, Keeper::Session),
+            Destination::Hold { device, until } => (false, Keeper::Hold(device.clone(), *until)),
+            Destination::Call { .. } => return None,
+        };
+        self.in_flight.push(destination);
+        let message = Arc::new(self.message.clone());
+        let qos = QoS::ExactlyOnce;
+        Some(Delivery { message, qos, retain, keeper, subscription_ids: None })
     }
 }
 
@@ -176,8 +296,9 @@ impl Hub {
         self.ledger.restored(segments, next);
         self.next_message = recovery.next_message.max(self.next_message);
         self.next_session = recovery.next_session.max(self.next_session);
+        let mut messages = recovery.messages;
         for (serial, found) in newest_of_each_client(recovery.sessions, &mut self.ledger) {
-            self.recover_session(now, serial, found);
+            self.recover_session(now, serial, found, &mut messages);
         }
         for (message, kept) in recovery.retained.into_values() {
             self.ledger.still_kept(kept);
@@ -185,13 +306,19 @@ impl Hub {
             // A limit that was lowered since then refuses it; the next message replaces it anyway.
             let _outcome = self.retained.set(Arc::new(message));
         }
-        for found in recovery.messages.into_values() {
+        for found in messages.into_values() {
             self.recover_message(now, found);
         }
         self.arm_sweep();
     }
 
-    fn recover_session(&mut self, now: Time, serial: u64, found: FoundSession) {
+    fn recover_session(
+        &mut self,
+        now: Time,
+        serial: u64,
+        found: FoundSession,
+        messages: &mut BTreeMap<MessageId, FoundMessage>,
+    ) {
         self.ledger.still_kept(found.kept);
         let ends = found.left.unwrap_or_else(|| now + crate::connect::expiry(found.expiry_s));
         let index = self.add_session(serial, found.owner, &found.client_id, found.expiry_s);
@@ -204,7 +331,64 @@ impl Hub {
         let session = self.session_mut(index).expect("it was just added");
         session.kept = Some(found.kept);
         session.ends = ends;
-        self.timers.push(std::cmp::Reverse((ends, Timer::Session(serial))));
+        session.will = found.will;
+        let due = session.will.as_ref().map(|will| (will.due, will.kept));
+        self.timers.push(Reverse((ends, Timer::Session(serial))));
+        if let Some((due, kept)) = due {
+            self.ledger.still_kept(kept);
+            self.timers.push(Reverse((due, Timer::Will(serial))));
+        }
+        self.recover_received(index, found.received);
+        self.recover_sent(index, found.sent, messages);
+    }
+
+    /// Puts back the packet identifiers of QoS 2 that the client has not released.
+    fn recover_received(&mut self, index: u32, found: BTreeMap<u16, FoundReceived>) {
+        let session = self.sessions[index as usize].as_mut().expect("it was just added");
+        for (packet_id, received) in found {
+            let FoundReceived { message, kept, .. } = received;
+            let kept = if let Some(kept) = kept {
+                self.ledger.still_kept(kept);
+                kept
+            } else {
+                let record = Record::Received { session: session.serial, packet_id };
+                self.ledger.keep(|out| record.encode(out))
+            };
+            session.machine.restore_received(packet_id);
+            session.ids.received.insert(packet_id, ReceivedId { message, kept });
+        }
+    }
+
+    /// Puts back what was on its way with QoS 2, in the order of the first sending.
+    fn recover_sent(
+        &mut self,
+        index: u32,
+        found: BTreeMap<u16, SentId>,
+        messages: &mut BTreeMap<MessageId, FoundMessage>,
+    ) {
+        let session = self.sessions[index as usize].as_mut().expect("it was just added");
+        let mut in_order: Vec<_> = found.into_iter().collect();
+        in_order.sort_unstable_by_key(|(_, sent)| sent.order);
+        for (packet_id, sent) in in_order {
+            let message = messages.get_mut(&sent.message);
+            let phase = if sent.released {
+                if let Some(message) = message {
+                    message.over.extend(message.destination_of(session).cloned());
+                }
+                Phase::Released
+            } else if let Some(delivery) = message.and_then(|found| found.in_flight(session)) {
+                self.flow.opened(delivery.message.id);
+                Phase::ExactlyOnce(delivery)
+            } else {
+                // It never left: the crash tore its message off.
+                let gone = Record::Completed { session: session.serial, packet_id };
+                self.ledger.note(|out| gone.encode(out));
+                continue;
+            };
+            self.ledger.still_kept(sent.kept);
+            session.machine.restore_in_flight(packet_id, phase);
+            session.ids.sent.insert(packet_id, sent);
+        }
     }
 
     fn recover_message(&mut self, now: Time, found: FoundMessage) {
@@ -217,7 +401,12 @@ impl Hub {
         };
         self.stored.insert(message.id, stored);
         for destination in found.destinations {
-            if !self.recover_destination(now, &message, &destination) {
+            if found.in_flight.contains(&destination) {
+                continue;
+            }
+            if found.over.contains(&destination)
+                || !self.recover_destination(now, &message, &destination)
+            {
                 self.done(message.id, &destination);
             }
         }
@@ -326,36 +515,21 @@ impl Hub {
 
     fn rewrite(&mut self, choose: impl Fn(&Kept) -> bool) {
         let ledger = &mut self.ledger;
+        let (mut moved, mut receipts) = (HashSet::new(), HashMap::new());
         for session in self.sessions.iter_mut().flatten() {
             let Some(kept) = session.kept else { continue };
-            // A subscription is read back only after its session, so they move together.
+            // Its parts are read back only after the session, so they move together.
             let moves = choose(&kept);
             if moves {
-                ledger.forget(kept);
-                let opened = Record::SessionOpened {
-                    session: session.serial,
-                    owner: session.owner.clone(),
-                    client_id: session.client_id.to_string(),
-                    expiry_s: session.expiry_s,
-                };
-                session.kept = Some(ledger.keep(|out| opened.encode(out)));
+                moved.insert(session.serial);
+                session.write_opened(ledger);
                 if session.connection.is_none() {
                     let left = Record::SessionLeft { session: session.serial, ends: session.ends };
                     ledger.note(|out| left.encode(out));
                 }
             }
-            for subscription in &mut session.subscriptions {
-                let Some(kept) = subscription.kept.filter(|kept| moves || choose(kept)) else {
-                    continue;
-                };
-                ledger.forget(kept);
-                let subscribed = Record::Subscribed {
-                    session: session.serial,
-                    filter: subscription.filter.clone(),
-                    options: subscription.options,
-                };
-                subscription.kept = Some(ledger.keep(|out| subscribed.encode(out)));
-            }
+            session.write_parts(ledger, |kept| moves || choose(kept));
+            receipts.extend(session.receipts());
         }
         // In the order in which they lie in the journal: what the hub writes follows from what came
         // in, not from the order of a hash map.
@@ -363,8 +537,15 @@ impl Hub {
         stored.sort_unstable_by_key(|stored| stored.kept.position);
         for stored in stored {
             ledger.forget(stored.kept);
-            stored.kept = ledger
-                .keep(|out| record::encode_accepted(out, &stored.message, &stored.destinations));
+            let (message, destinations) = (&stored.message, &stored.destinations);
+            stored.kept = ledger.keep(|out| match receipts.get(&message.id) {
+                Some(from) => record::encode_accepted_from(out, *from, message, destinations),
+                None => record::encode_accepted(out, message, destinations),
+            });
+        }
+        for session in self.sessions.iter_mut().flatten() {
+            let moves = moved.contains(&session.serial);
+            session.write_received(ledger, |kept| moves || choose(kept));
         }
         let retained = self.retained_kept.iter_mut().filter(|(_, kept)| choose(kept));
         let mut retained: Vec<_> = retained.collect();

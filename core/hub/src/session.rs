@@ -8,7 +8,9 @@ use tomte_base::{DeviceName, Message, QoS, Source, Time, TopicFilter};
 use tomte_broker::Queue;
 
 use crate::Slot;
+use crate::exactly_once::KeptIds;
 use crate::ledger::Kept;
+use crate::wills::WaitingWill;
 
 /// Who a connection or session belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,6 +138,10 @@ pub(crate) struct Session {
     pub(crate) ends: Time,
     /// Its record in the journal, for sessions that outlive their connection.
     pub(crate) kept: Option<Kept>,
+    /// Packet identifiers of QoS 2 in the journal.
+    pub(crate) ids: KeptIds,
+    /// The will of its last connection, while its delay runs.
+    pub(crate) will: Option<WaitingWill>,
 }
 
 /// A subscription and its record in the journal.

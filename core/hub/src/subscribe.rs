@@ -11,7 +11,7 @@ use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::counter::Counter;
 use crate::fan_out::Key;
-use crate::record::Record;
+use crate::record::{Destination, Record};
 use crate::session::{Delivery, Keeper, KeptSubscription, Subscription};
 use crate::{Hub, Slot};
 
@@ -27,10 +27,10 @@ impl Hub {
         for asked in &subscribe.subscriptions {
             match self.subscribe_one(slot, index, asked, subscribe.subscription_identifier) {
                 Ok((filter, is_new)) => {
-                    reasons.push(if asked.qos == QoS::AtMostOnce {
-                        ReasonCode::Success
-                    } else {
-                        ReasonCode::GrantedQos1
+                    reasons.push(match asked.qos {
+                        QoS::AtMostOnce => ReasonCode::Success,
+                        QoS::AtLeastOnce => ReasonCode::GrantedQos1,
+                        QoS::ExactlyOnce => ReasonCode::GrantedQos2,
                     });
                     fresh.push((filter, is_new, asked.retain_handling as u8));
                 }
@@ -64,7 +64,7 @@ impl Hub {
     ) -> Result<(TopicFilter, bool), (ReasonCode, String)> {
         let filter = self.check_subscription(slot, index, asked)?;
         let options = Subscription {
-            qos: asked.qos.min(QoS::AtLeastOnce),
+            qos: asked.qos,
             no_local: asked.no_local,
             retain_as_published: asked.retain_as_published,
             retain_handling: asked.retain_handling as u8,
@@ -161,8 +161,23 @@ impl Hub {
                 subscription_ids: options.id.map(|id| Arc::from([id.get()])),
                 message,
             };
+            let delivery = self.keep_retained(index, delivery);
             self.send_now(now, index, delivery);
         }
+    }
+
+    /// A retained message with QoS 2 is a message of its own for a session that outlives its
+    /// connection: it must come to its end after a restart too, whatever is retained then.
+    fn keep_retained(&mut self, index: u32, delivery: Delivery) -> Delivery {
+        let session = self.sessions[index as usize].as_ref();
+        let kept = session.filter(|s| s.is_persistent() && delivery.qos == QoS::ExactlyOnce);
+        let Some(session) = kept.map(|session| session.serial) else { return delivery };
+        let id = self.next_message;
+        self.next_message = id.next();
+        let message = Arc::new(Message { id, ..(*delivery.message).clone() });
+        let (qos, retain) = (delivery.qos, delivery.retain);
+        self.store(&message, vec![Destination::Session { session, qos, retain }], None);
+        Delivery { message, keeper: Keeper::Session, ..delivery }
     }
 
     /// Tells whether some route leads the message from its source to this session now.

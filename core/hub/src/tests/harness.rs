@@ -6,7 +6,9 @@ use std::time::Duration;
 use tomte_base::{
     ByteSize, DeviceName, FunctionName, LogPosition, MilliCpu, QoS, Time, TopicFilter, TopicName,
 };
-use tomte_mqtt::codec::{self, Connect, Packet, PublishHead, Subscribe, Subscription, Version};
+use tomte_mqtt::codec::{
+    self, Connect, Packet, PublishHead, ReasonCode, Subscribe, Subscription, Version,
+};
 use tomte_route::{Declared, Destination, RouteSpec, RouteTable, SourcePattern};
 use tomte_scheduler::{Free, FunctionLimits, Mode, Priority, ResourceManager, SchedulerLimits};
 
@@ -75,6 +77,14 @@ fn function_limits(name: &FunctionName) -> FunctionLimits {
         max_queue: 1_000,
         version: "1".to_owned(),
     }
+}
+
+/// A packet of QoS 2 after PUBLISH.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Pubrec,
+    Pubrel,
+    Pubcomp,
 }
 
 /// What a client received, in words.
@@ -195,6 +205,33 @@ impl Bed {
         self.send(slot, &bytes);
     }
 
+    /// Sends one step of QoS 2 after PUBLISH, in the version of the connection.
+    pub(super) fn step(&mut self, slot: Slot, step: Step, packet_id: u16, reason: ReasonCode) {
+        let (version, ack) =
+            (self.versions[slot.0 as usize], codec::Ack::with_reason(packet_id, reason));
+        let mut bytes = Vec::new();
+        match step {
+            Step::Pubrec => codec::encode_pubrec(&mut bytes, version, &ack),
+            Step::Pubrel => codec::encode_pubrel(&mut bytes, version, &ack),
+            Step::Pubcomp => codec::encode_pubcomp(&mut bytes, version, &ack),
+        }
+        self.send(slot, &bytes);
+    }
+
+    /// Connects with a session that is kept, in either version.
+    pub(super) fn connect_kept(&mut self, client_id: &str, version: Version) -> Slot {
+        let slot = self.open("", version);
+        let mut connect = Connect::new(version, client_id);
+        connect.clean_start = false;
+        if version == Version::V5 {
+            connect.properties.session_expiry_seconds = Some(3_600);
+        }
+        let mut bytes = Vec::new();
+        codec::encode_connect(&mut bytes, &connect);
+        self.send(slot, &bytes);
+        slot
+    }
+
     pub(super) fn send(&mut self, slot: Slot, bytes: &[u8]) {
         let used = self.hub.on_bytes(self.now, slot, bytes);
         assert_eq!(used, bytes.len(), "the hub left bytes of whole packets");
@@ -303,6 +340,9 @@ fn word(packet: &Packet<'_>) -> String {
             )
         }
         Packet::Puback(a) => format!("puback {} {:?}", a.packet_id, a.reason),
+        Packet::Pubrec(a) => format!("pubrec {} {:?}", a.packet_id, a.reason),
+        Packet::Pubrel(a) => format!("pubrel {} {:?}", a.packet_id, a.reason),
+        Packet::Pubcomp(a) => format!("pubcomp {} {:?}", a.packet_id, a.reason),
         Packet::Suback(s) => format!("suback {:?}", s.reasons),
         Packet::Unsuback(s) => format!("unsuback {:?}", s.reasons),
         Packet::Disconnect(d) => format!("disconnect {:?}", d.reason),

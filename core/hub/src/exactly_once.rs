@@ -1,0 +1,315 @@
+//! QoS 2 in both directions (MQTT 5, 4.3.3), and what the journal keeps of it.
+//!
+//! ```text
+//! from a client   PUBLISH ─ Accepted, Received ─▶ PUBREC     PUBREL ─ ReceiveEnded ─▶ PUBCOMP
+//! to a client     Sending ─▶ PUBLISH     PUBREC ─ Released ─▶ PUBREL     PUBCOMP ─ Completed
+//! ```
+//!
+//! Between two packets stands the record that must be safe before the second one leaves, for
+//! sessions that outlive their connection. Others need none: they end with the process.
+
+use std::collections::BTreeMap;
+
+use tomte_base::{MessageId, QoS, Time};
+use tomte_mqtt::codec::{self, ReasonCode, Version};
+use tomte_mqtt::session::{Pubrec, Qos2Receive};
+
+use crate::counter::Counter;
+use crate::hub::{Ack, AckKind};
+use crate::ledger::{Kept, Ledger};
+use crate::record::Record;
+use crate::session::{Delivery, Session};
+use crate::{CloseReason, Hub, Slot};
+
+/// A QoS 2 message on its way to the client, with its record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentId {
+    pub(crate) message: MessageId,
+    pub(crate) order: u64,
+    pub(crate) released: bool,
+    pub(crate) kept: Kept,
+}
+
+/// A QoS 2 message of the client that is not released yet, with its record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceivedId {
+    /// None when it was received before the last restart.
+    pub(crate) message: Option<MessageId>,
+    pub(crate) kept: Kept,
+}
+
+/// The packet identifiers of QoS 2 that the journal keeps for one session.
+#[derive(Default)]
+pub(crate) struct KeptIds {
+    pub(crate) sent: BTreeMap<u16, SentId>,
+    pub(crate) received: BTreeMap<u16, ReceivedId>,
+    /// Those whose PUBREC said that the journal failed, and the messages, which are in memory all
+    /// the same. A client that lost the answer sends them again. Not in the journal.
+    refused: BTreeMap<u16, Option<MessageId>>,
+}
+
+impl KeptIds {
+    /// The record of a message on its way.
+    pub(crate) fn sent_record(session: u64, packet_id: u16, sent: &SentId) -> Record {
+        let SentId { message, order, released, .. } = *sent;
+        if released {
+            Record::Released { session, packet_id, message, order }
+        } else {
+            Record::Sending { session, packet_id, message, order }
+        }
+    }
+
+    /// The session ended, and its records mean nothing any more.
+    pub(crate) fn forget_all(self, ledger: &mut Ledger<Ack>) {
+        let sent = self.sent.into_values().map(|sent| sent.kept);
+        let received = self.received.into_values().map(|received| received.kept);
+        for kept in sent.chain(received) {
+            ledger.forget(kept);
+        }
+    }
+}
+
+/// Takes back a delivery that was put in flight and cannot be sent.
+pub(crate) fn withdraw(
+    machine: &mut tomte_mqtt::session::Session<Delivery>,
+    qos: QoS,
+    packet_id: u16,
+) {
+    if qos == QoS::ExactlyOnce {
+        let _withdrawn = machine.on_pubrec(packet_id, true);
+    } else {
+        let _withdrawn = machine.on_puback(packet_id);
+    }
+}
+
+impl Hub {
+    /// Notes the packet identifier of a QoS 2 message. Tells whether the message is new and must
+    /// be passed on; otherwise everything was said.
+    pub(crate) fn receive_exactly_once(&mut self, slot: Slot, packet_id: u16, dup: bool) -> bool {
+        let Some(connection) = self.connection(slot) else { return false };
+        let (serial, Some(index)) = (connection.serial, connection.session) else { return false };
+        let Some(session) = self.session_mut(index) else { return false };
+        // Without DUP the client knows that it was refused and uses the identifier anew.
+        let refused = session.ids.refused.remove(&packet_id).filter(|_| dup);
+        match (session.machine.receive_qos2(packet_id), refused) {
+            (Qos2Receive::First, None) => true,
+            (Qos2Receive::First, Some(message)) => {
+                self.keep_received(index, packet_id, message);
+                let reason = ReasonCode::Success;
+                self.acknowledge(Ack { slot, serial, kind: AckKind::Pubrec, packet_id, reason });
+                false
+            }
+            (Qos2Receive::Duplicate, _) => {
+                let reason = ReasonCode::Success;
+                self.acknowledge(Ack { slot, serial, kind: AckKind::Pubrec, packet_id, reason });
+                false
+            }
+            (Qos2Receive::TooMany, _) => {
+                let what = "more QoS 2 messages are open than the receive maximum allows";
+                self.breach(slot, ReasonCode::ReceiveMaximumExceeded, what);
+                false
+            }
+        }
+    }
+
+    /// What the journal ties a QoS 2 message to: the session and the packet identifier.
+    pub(crate) fn receipt(&self, index: Option<u32>, packet_id: u16) -> Option<(u64, u16)> {
+        let session = self.sessions.get(index? as usize)?.as_ref()?;
+        session.is_persistent().then_some((session.serial, packet_id))
+    }
+
+    /// A QoS 2 message was passed on: its packet identifier is kept until PUBREL.
+    pub(crate) fn keep_received(&mut self, index: u32, packet_id: u16, message: Option<MessageId>) {
+        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        if !session.is_persistent() {
+            return;
+        }
+        let record = Record::Received { session: session.serial, packet_id };
+        let kept = self.ledger.keep(|out| record.encode(out));
+        session.ids.received.insert(packet_id, ReceivedId { message, kept });
+    }
+
+    /// A received packet identifier is free again. Tells whether it was known.
+    pub(crate) fn end_received(&mut self, index: u32, packet_id: u16) -> bool {
+        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        let known = session.machine.on_pubrel(packet_id);
+        if let Some(received) = session.ids.received.remove(&packet_id) {
+            self.ledger.forget(received.kept);
+            let record = Record::ReceiveEnded { session: session.serial, packet_id };
+            self.ledger.note(|out| record.encode(out));
+        }
+        known
+    }
+
+    /// The journal failed to keep a received message: its identifier is free again, unless the
+    /// client never hears of that.
+    fn refuse_received(&mut self, index: u32, packet_id: u16) {
+        if let Some(session) = self.session_mut(index) {
+            let received = session.ids.received.get(&packet_id).copied();
+            if let Some(received) = received {
+                session.ids.refused.insert(packet_id, received.message);
+            }
+        }
+        self.end_received(index, packet_id);
+    }
+
+    pub(crate) fn on_pubrel(&mut self, slot: Slot, ack: &codec::Ack<'_>) {
+        let Some(connection) = self.connection(slot) else { return };
+        let (serial, Some(index)) = (connection.serial, connection.session) else { return };
+        let known = self.end_received(index, ack.packet_id);
+        // MQTT 5, 3.7.2.1: no error after a restart, but something to tell.
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let packet_id = ack.packet_id;
+        self.acknowledge(Ack { slot, serial, kind: AckKind::Pubcomp, packet_id, reason });
+    }
+
+    /// A QoS 2 message is in the buffer of its connection: it leaves when the journal has its
+    /// packet identifier, because the client knows it by nothing else.
+    pub(crate) fn keep_sending(
+        &mut self,
+        index: u32,
+        slot: Slot,
+        packet_id: u16,
+        message: MessageId,
+    ) {
+        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        if !session.is_persistent() {
+            return;
+        }
+        let order = self.ledger.appended().next().0;
+        let mut sent = SentId { message, order, released: false, kept: Kept::default() };
+        let record = KeptIds::sent_record(session.serial, packet_id, &sent);
+        sent.kept = self.ledger.keep(|out| record.encode(out));
+        session.ids.sent.insert(packet_id, sent);
+        self.gate(slot);
+    }
+
+    /// A client has a QoS 2 message, or refused it.
+    pub(crate) fn on_pubrec(&mut self, now: Time, slot: Slot, ack: &codec::Ack<'_>) {
+        let Some(connection) = self.connection(slot) else { return };
+        let (serial, Some(index)) = (connection.serial, connection.session) else { return };
+        let Some(session) = self.session_mut(index) else { return };
+        let failed = ack.reason.is_failure();
+        let packet_id = ack.packet_id;
+        let reason = match session.machine.on_pubrec(packet_id, failed) {
+            Ok(Pubrec::SendPubrel(delivery)) => {
+                self.keep_released(index, packet_id);
+                self.client_has(now, index, &delivery, None);
+                ReasonCode::Success
+            }
+            Ok(Pubrec::AlreadyReceived) if !failed => ReasonCode::Success,
+            Ok(Pubrec::AlreadyReceived) => return,
+            Ok(Pubrec::Ended(delivery)) => {
+                self.keep_completed(index, packet_id);
+                self.client_has(now, index, &delivery, Some(ack.reason));
+                return self.pump(now, index);
+            }
+            Err(unknown) if unknown.in_use => {
+                return self.breach(slot, ReasonCode::ProtocolError, &unknown.to_string());
+            }
+            Err(_) if failed => return,
+            Err(_) => ReasonCode::PacketIdentifierNotFound,
+        };
+        self.acknowledge(Ack { slot, serial, kind: AckKind::Pubrel, packet_id, reason });
+    }
+
+    /// A QoS 2 message is done with.
+    pub(crate) fn on_pubcomp(&mut self, now: Time, slot: Slot, ack: &codec::Ack<'_>) {
+        let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
+        let Some(session) = self.session_mut(index) else { return };
+        match session.machine.on_pubcomp(ack.packet_id) {
+            Ok(()) => {
+                self.keep_completed(index, ack.packet_id);
+                self.pump(now, index);
+            }
+            Err(unknown) if unknown.in_use => {
+                self.breach(slot, ReasonCode::ProtocolError, &unknown.to_string());
+            }
+            // The answer to a PUBREL that was sent twice.
+            Err(_) => {}
+        }
+    }
+
+    fn keep_released(&mut self, index: u32, packet_id: u16) {
+        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(sent) = session.ids.sent.get_mut(&packet_id) else { return };
+        self.ledger.forget(sent.kept);
+        sent.released = true;
+        sent.order = self.ledger.appended().next().0;
+        let record = KeptIds::sent_record(session.serial, packet_id, sent);
+        sent.kept = self.ledger.keep(|out| record.encode(out));
+    }
+
+    /// The packet identifier of an outbound message is free again.
+    pub(crate) fn keep_completed(&mut self, index: u32, packet_id: u16) {
+        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(sent) = session.ids.sent.remove(&packet_id) else { return };
+        self.ledger.forget(sent.kept);
+        let record = Record::Completed { session: session.serial, packet_id };
+        self.ledger.note(|out| record.encode(out));
+    }
+
+    /// Answers as soon as the journal has what it led to, in the order of the questions.
+    pub(crate) fn acknowledge(&mut self, ack: Ack) {
+        self.ask_to_catch_up();
+        if let Some(ack) = self.ledger.after_all(ack) {
+            self.send_ack(ack);
+        }
+    }
+
+    /// Gives an acknowledgement that the journal has released.
+    pub(crate) fn send_ack(&mut self, ack: Ack) {
+        let Some(connection) = self.connection_mut(ack.slot) else { return };
+        if connection.serial != ack.serial || connection.closing.is_some() {
+            return;
+        }
+        if ack.ends_publish() {
+            connection.mqtt.on_publish_done();
+        }
+        let packet = codec::Ack::with_reason(ack.packet_id, ack.reason);
+        self.answer(ack.slot, |out, version| match ack.kind {
+            AckKind::Puback => codec::encode_puback(out, version, &packet),
+            AckKind::Pubrec => codec::encode_pubrec(out, version, &packet),
+            AckKind::Pubrel => codec::encode_pubrel(out, version, &packet),
+            AckKind::Pubcomp => codec::encode_pubcomp(out, version, &packet),
+        });
+    }
+
+    /// The journal failed, and an acknowledgement cannot be given. Version 5 can say so of a
+    /// message; everything else has only the end of the connection.
+    pub(crate) fn refuse_ack(&mut self, ack: Ack, reason: ReasonCode) {
+        self.counters.add(Counter::RefusedNotStored);
+        let Some(connection) = self.connection(ack.slot).filter(|c| c.serial == ack.serial) else {
+            return;
+        };
+        let can_say = matches!(ack.kind, AckKind::Puback | AckKind::Pubrec)
+            && connection.mqtt.version() == Version::V5;
+        let session = connection.session;
+        if !can_say {
+            self.send_disconnect(ack.slot, reason);
+            return self.close(ack.slot, CloseReason::NotStored);
+        }
+        if let (AckKind::Pubrec, Some(index)) = (ack.kind, session) {
+            self.refuse_received(index, ack.packet_id);
+        }
+        self.send_ack(Ack { reason, ..ack });
+    }
+}
+
+impl Session {
+    /// The packet identifiers of QoS 2 messages that the journal ties to a message it keeps.
+    pub(crate) fn receipts(&self) -> impl Iterator<Item = (MessageId, (u64, u16))> {
+        let received = self.ids.received.iter();
+        received.filter_map(|(id, received)| Some((received.message?, (self.serial, *id))))
+    }
+}

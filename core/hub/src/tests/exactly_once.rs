@@ -1,0 +1,406 @@
+//! QoS 2, step by step in both directions, with a crash at each step.
+
+use tomte_base::QoS;
+use tomte_mqtt::codec::{self, Connect, PublishHead, ReasonCode, Version};
+
+use super::harness::{Bed, R, Step, config};
+use crate::{CloseReason, Config, Record, Slot};
+
+const ALL: R = R("device:*", "#", None, "subscribers");
+const OK: ReasonCode = ReasonCode::Success;
+const BOTH: [Version; 2] = [Version::V311, Version::V5];
+
+fn open() -> Config {
+    config(&[ALL], &[])
+}
+
+fn publish(bed: &mut Bed, slot: Slot, payload: &str, packet_id: u16, dup: bool) {
+    let qos = QoS::ExactlyOnce;
+    let head = PublishHead { topic: "a", qos, packet_id, dup, ..PublishHead::default() };
+    bed.publish_with(slot, head, payload);
+}
+
+/// A sender and a receiver with kept sessions; both have read their first answers.
+fn pair(version: Version) -> (Bed, Slot, Slot) {
+    let mut bed = Bed::new(open());
+    let receiver = bed.connect_kept("r", version);
+    bed.subscribe(receiver, "a", QoS::ExactlyOnce);
+    let sender = bed.connect_kept("s", version);
+    bed.received(receiver);
+    bed.received(sender);
+    (bed, sender, receiver)
+}
+
+/// The process dies; both come back. Their first answers are read.
+fn crash(bed: &mut Bed, version: Version) -> (Slot, Slot, Vec<String>, Vec<String>) {
+    bed.crash(open());
+    let (receiver, sender) = (bed.connect_kept("r", version), bed.connect_kept("s", version));
+    let (to_receiver, to_sender) = (bed.received(receiver), bed.received(sender));
+    assert_eq!(to_receiver[0], "connack Success present=true");
+    assert_eq!(to_sender, ["connack Success present=true"]);
+    (sender, receiver, to_receiver[1..].to_vec(), to_sender)
+}
+
+#[test]
+fn a_message_goes_through_the_four_steps_on_both_sides() {
+    for version in BOTH {
+        let (mut bed, sender, receiver) = pair(version);
+        publish(&mut bed, sender, "1", 7, false);
+        assert_eq!(bed.received(sender), ["pubrec 7 Success"]);
+        assert_eq!(bed.received(receiver), ["publish a 1 qos=2 id=1"]);
+        bed.step(sender, Step::Pubrel, 7, OK);
+        assert_eq!(bed.received(sender), ["pubcomp 7 Success"]);
+        bed.step(receiver, Step::Pubrec, 1, OK);
+        assert_eq!(bed.received(receiver), ["pubrel 1 Success"]);
+        bed.step(receiver, Step::Pubcomp, 1, OK);
+        assert!(bed.received(receiver).is_empty());
+        assert!(bed.hub.stored.is_empty());
+        assert!(bed.hub.sessions.iter().flatten().all(|s| s.machine.is_empty()));
+        assert!(bed.hub.sessions.iter().flatten().all(|s| s.ids.sent.is_empty()));
+    }
+}
+
+#[test]
+fn the_subscription_is_granted_qos_2_and_no_maximum_is_named() {
+    let mut bed = Bed::new(open());
+    let slot = bed.connect("", "r", true);
+    bed.subscribe(slot, "a", QoS::ExactlyOnce);
+    assert_eq!(bed.received(slot)[1], "suback [GrantedQos2]");
+}
+
+#[test]
+fn a_delivery_has_the_lower_of_both_qualities() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    bed.publish(sender, "a", "1", QoS::AtLeastOnce, 1);
+    assert_eq!(bed.received(receiver), ["publish a 1 qos=1 id=1"]);
+    bed.subscribe(receiver, "a", QoS::AtLeastOnce);
+    bed.received(receiver);
+    publish(&mut bed, sender, "2", 2, false);
+    assert_eq!(bed.received(receiver), ["publish a 2 qos=1 id=2"]);
+}
+
+#[test]
+fn a_message_that_is_sent_again_is_answered_and_not_passed_on() {
+    for version in BOTH {
+        let (mut bed, sender, receiver) = pair(version);
+        publish(&mut bed, sender, "1", 7, false);
+        publish(&mut bed, sender, "1", 7, true);
+        assert_eq!(bed.received(sender), ["pubrec 7 Success", "pubrec 7 Success"]);
+        assert_eq!(bed.received(receiver), ["publish a 1 qos=2 id=1"]);
+        bed.step(sender, Step::Pubrel, 7, OK);
+        publish(&mut bed, sender, "2", 7, false);
+        assert_eq!(bed.received(receiver), ["publish a 2 qos=2 id=2"]);
+    }
+}
+
+/// Proves: MQT-2.
+#[test]
+fn a_crash_after_publish_neither_loses_nor_doubles_the_message() {
+    for version in BOTH {
+        let (mut bed, sender, _) = pair(version);
+        publish(&mut bed, sender, "1", 7, false);
+        let (sender, receiver, again, _) = crash(&mut bed, version);
+        assert_eq!(again, ["publish a 1 qos=2 id=1 dup"]);
+        publish(&mut bed, sender, "1", 7, true);
+        assert_eq!(bed.received(sender), ["pubrec 7 Success"]);
+        assert!(bed.received(receiver).is_empty(), "it is known");
+    }
+}
+
+#[test]
+fn a_crash_after_pubrel_leaves_the_identifier_free() {
+    for version in BOTH {
+        let (mut bed, sender, _) = pair(version);
+        publish(&mut bed, sender, "1", 7, false);
+        bed.step(sender, Step::Pubrel, 7, OK);
+        let (sender, receiver, _, _) = crash(&mut bed, version);
+        bed.step(sender, Step::Pubrel, 7, OK);
+        let reason = if version == Version::V5 { "PacketIdentifierNotFound" } else { "Success" };
+        assert_eq!(bed.received(sender), [format!("pubcomp 7 {reason}")]);
+        publish(&mut bed, sender, "2", 7, false);
+        assert_eq!(bed.received(receiver), ["publish a 2 qos=2 id=2"]);
+    }
+}
+
+#[test]
+fn a_crash_after_pubrec_sends_pubrel_again_and_not_the_message() {
+    for version in BOTH {
+        let (mut bed, sender, receiver) = pair(version);
+        publish(&mut bed, sender, "1", 7, false);
+        bed.step(receiver, Step::Pubrec, 1, OK);
+        let (_, receiver, again, _) = crash(&mut bed, version);
+        assert_eq!(again, ["pubrel 1 Success"]);
+        assert!(bed.hub.stored.is_empty(), "the message itself is not needed");
+        bed.step(receiver, Step::Pubcomp, 1, OK);
+        let (_, _, again, _) = crash(&mut bed, version);
+        assert!(again.is_empty());
+    }
+}
+
+/// A journal that ends after any record: what left the hub before is what it was.
+#[test]
+fn wherever_a_crash_tears_the_journal_the_message_comes_once() {
+    for version in BOTH {
+        let (mut bed, sender, _) = pair(version);
+        let start = bed.log.len();
+        publish(&mut bed, sender, "1", 7, false);
+        let whole = bed.log.clone();
+        for end in start..whole.len() {
+            // The batch was torn, so nothing of it was answered: the sender sends again.
+            let mut torn = Bed::new(open());
+            torn.log = whole[..end].to_vec();
+            let (sender, receiver, mut to_receiver, _) = crash(&mut torn, version);
+            publish(&mut torn, sender, "1", 7, true);
+            assert_eq!(torn.received(sender), ["pubrec 7 Success"], "torn at {end}");
+            to_receiver.extend(torn.received(receiver));
+            assert_eq!(to_receiver.len(), 1, "torn at {end}: {to_receiver:?}");
+        }
+        assert!(whole.len() - start >= 3, "there is something to tear");
+    }
+}
+
+#[test]
+fn a_torn_release_sends_pubrel_or_the_message_under_the_same_identifier() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    let start = bed.log.len();
+    bed.step(receiver, Step::Pubrec, 1, OK);
+    let whole = bed.log.clone();
+    assert!(whole.len() >= start + 2);
+    for end in start..=whole.len() {
+        let mut torn = Bed::new(open());
+        torn.log = whole[..end].to_vec();
+        let (_, _, again, _) = crash(&mut torn, Version::V5);
+        let expected = if end == start { "publish a 1 qos=2 id=1 dup" } else { "pubrel 1 Success" };
+        assert_eq!(again, [expected], "torn at {end}");
+    }
+}
+
+#[test]
+fn nothing_of_qos_2_leaves_before_the_journal_has_it() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    let mut bytes = Vec::new();
+    let qos = QoS::ExactlyOnce;
+    let head = PublishHead { topic: "a", qos, packet_id: 7, ..PublishHead::default() };
+    codec::encode_publish(&mut bytes, Version::V5, &head, b"1");
+    bed.hub.on_bytes(bed.now, sender, &bytes);
+    assert!(bed.hub.output(receiver).is_none(), "PUBLISH waits");
+    assert_eq!(bed.hub.output(sender).map(|out| out.len()), Some(0), "PUBREC waits");
+    bed.turn();
+    assert_eq!(bed.received(receiver), ["publish a 1 qos=2 id=1"]);
+    let mut bytes = Vec::new();
+    codec::encode_pubrec(&mut bytes, Version::V5, &codec::Ack::success(1));
+    bed.hub.on_bytes(bed.now, receiver, &bytes);
+    assert_eq!(bed.hub.output(receiver).map(|out| out.len()), Some(0), "PUBREL waits");
+    bed.turn();
+    assert_eq!(bed.received(receiver), ["pubrel 1 Success"]);
+}
+
+#[test]
+fn a_reconnect_without_a_crash_goes_on_where_it_was() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    publish(&mut bed, sender, "2", 8, false);
+    bed.step(receiver, Step::Pubrec, 1, OK);
+    bed.drop_connection(receiver);
+    let back = bed.connect_kept("r", Version::V5);
+    let expected = ["publish a 2 qos=2 id=2 dup", "pubrel 1 Success"];
+    assert_eq!(bed.received(back)[1..], expected);
+}
+
+#[test]
+fn a_refused_message_is_answered_with_the_reason_and_its_identifier_is_free() {
+    let mut bed = Bed::new(config(&[R("device:lamp", "b", None, "subscribers")], &[]));
+    let lamp = bed.connect("lamp", "l", false);
+    bed.received(lamp);
+    publish(&mut bed, lamp, "1", 7, false);
+    assert_eq!(bed.received(lamp), ["pubrec 7 NotAuthorized"]);
+    bed.step(lamp, Step::Pubrel, 7, OK);
+    assert_eq!(bed.received(lamp), ["pubcomp 7 PacketIdentifierNotFound"]);
+    assert!(bed.hub.sessions.iter().flatten().all(|s| s.machine.is_empty()));
+}
+
+#[test]
+fn a_message_that_the_client_refuses_is_done_with() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    bed.step(receiver, Step::Pubrec, 1, ReasonCode::QuotaExceeded);
+    assert_eq!(bed.received(receiver), ["publish a 1 qos=2 id=1"]);
+    let (_, _, again, _) = crash(&mut bed, Version::V5);
+    assert!(again.is_empty());
+}
+
+#[test]
+fn answers_to_messages_that_nobody_sent_do_no_harm() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    bed.step(receiver, Step::Pubcomp, 9, OK);
+    bed.step(receiver, Step::Pubrec, 9, OK);
+    assert_eq!(bed.received(receiver), ["pubrel 9 PacketIdentifierNotFound"]);
+    bed.step(sender, Step::Pubrel, 9, OK);
+    assert_eq!(bed.received(sender), ["pubcomp 9 PacketIdentifierNotFound"]);
+    assert!(bed.closed.is_empty());
+}
+
+#[test]
+fn an_answer_to_another_step_is_a_breach_of_the_protocol() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    bed.received(receiver);
+    bed.step(receiver, Step::Pubcomp, 1, OK);
+    assert_eq!(bed.received(receiver), ["disconnect ProtocolError"]);
+    assert!(matches!(bed.closed[0].1, CloseReason::Protocol(_)));
+}
+
+#[test]
+fn more_open_messages_than_the_receive_maximum_end_the_connection() {
+    let mut config = open();
+    config.limits.receive_maximum = 2;
+    let mut bed = Bed::new(config);
+    let sender = bed.connect_kept("s", Version::V5);
+    for packet_id in 1..=3 {
+        publish(&mut bed, sender, "1", packet_id, false);
+    }
+    assert_eq!(bed.received(sender).last().unwrap(), "disconnect ReceiveMaximumExceeded");
+    // Those that are open count on the next connection too.
+    let back = bed.connect_kept("s", Version::V5);
+    publish(&mut bed, back, "1", 3, false);
+    assert_eq!(bed.received(back).last().unwrap(), "disconnect ReceiveMaximumExceeded");
+}
+
+#[test]
+fn a_full_disk_is_told_in_version_5_and_ends_the_connection_in_3_1_1() {
+    for version in BOTH {
+        let (mut bed, sender, receiver) = pair(version);
+        bed.drop_connection(receiver);
+        bed.disk_full = true;
+        publish(&mut bed, sender, "1", 7, false);
+        bed.disk_full = false;
+        if version == Version::V5 {
+            assert_eq!(bed.received(sender), ["pubrec 7 QuotaExceeded"]);
+            publish(&mut bed, sender, "2", 7, false);
+            assert_eq!(bed.received(sender), ["pubrec 7 Success"], "the identifier was free");
+        } else {
+            assert_eq!(bed.closed, [(sender, CloseReason::NotStored)]);
+            let back = bed.connect_kept("s", version);
+            publish(&mut bed, back, "1", 7, true);
+            assert_eq!(bed.received(back)[1..], ["pubrec 7 Success"]);
+            let back = bed.connect_kept("r", version);
+            assert_eq!(bed.received(back)[1..], ["publish a 1 qos=2 id=1"]);
+        }
+    }
+}
+
+#[test]
+fn a_release_that_cannot_be_kept_ends_the_connection_and_is_made_good() {
+    for version in BOTH {
+        let (mut bed, sender, receiver) = pair(version);
+        publish(&mut bed, sender, "1", 7, false);
+        bed.received(receiver);
+        bed.disk_full = true;
+        bed.step(receiver, Step::Pubrec, 1, OK);
+        assert!(bed.closed.contains(&(receiver, CloseReason::NotStored)));
+        bed.disk_full = false;
+        let back = bed.connect_kept("r", version);
+        assert_eq!(bed.received(back)[1..], ["pubrel 1 Success"]);
+        let (_, _, again, _) = crash(&mut bed, version);
+        assert_eq!(again, ["pubrel 1 Success"]);
+    }
+}
+
+#[test]
+fn answers_of_all_kinds_keep_the_order_of_the_questions() {
+    let (mut bed, sender, _) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    bed.received(sender);
+    let mut bytes = Vec::new();
+    let head = |qos, packet_id| PublishHead { topic: "a", qos, packet_id, ..Default::default() };
+    codec::encode_publish(&mut bytes, Version::V5, &head(QoS::AtLeastOnce, 1), b"x");
+    codec::encode_pubrel(&mut bytes, Version::V5, &codec::Ack::success(7));
+    codec::encode_publish(&mut bytes, Version::V5, &head(QoS::ExactlyOnce, 2), b"y");
+    codec::encode_pubrel(&mut bytes, Version::V5, &codec::Ack::success(99));
+    bed.send(sender, &bytes);
+    let expected = [
+        "puback 1 Success",
+        "pubcomp 7 Success",
+        "pubrec 2 Success",
+        "pubcomp 99 PacketIdentifierNotFound",
+    ];
+    assert_eq!(bed.received(sender), expected);
+}
+
+#[test]
+fn a_retained_message_is_delivered_with_qos_2_and_survives_a_crash_on_its_way() {
+    let mut bed = Bed::new(open());
+    let sender = bed.connect_kept("s", Version::V5);
+    let qos = QoS::ExactlyOnce;
+    let head = PublishHead { topic: "a", qos, packet_id: 1, retain: true, ..Default::default() };
+    bed.publish_with(sender, head, "kept");
+    let receiver = bed.connect_kept("r", Version::V5);
+    bed.subscribe(receiver, "a", QoS::ExactlyOnce);
+    assert_eq!(bed.received(receiver)[2..], ["publish a kept qos=2 id=1 retain"]);
+    let (_, receiver, again, _) = crash(&mut bed, Version::V5);
+    assert_eq!(again, ["publish a kept qos=2 id=1 dup retain"]);
+    bed.step(receiver, Step::Pubrec, 1, OK);
+    bed.step(receiver, Step::Pubcomp, 1, OK);
+    let (_, _, again, _) = crash(&mut bed, Version::V5);
+    assert!(again.is_empty());
+}
+
+#[test]
+fn without_a_kept_session_the_journal_hears_nothing_of_packet_identifiers() {
+    let mut bed = Bed::new(open());
+    let receiver = bed.connect("", "r", true);
+    bed.subscribe(receiver, "a", QoS::ExactlyOnce);
+    let sender = bed.connect("", "s", true);
+    publish(&mut bed, sender, "1", 7, false);
+    bed.step(sender, Step::Pubrel, 7, OK);
+    bed.step(receiver, Step::Pubrec, 1, OK);
+    bed.step(receiver, Step::Pubcomp, 1, OK);
+    assert_eq!(bed.received(receiver)[2..], ["publish a 1 qos=2 id=1", "pubrel 1 Success"]);
+    assert!(bed.log.is_empty());
+}
+
+#[test]
+fn qos_1_writes_no_record_of_packet_identifiers() {
+    let (mut bed, sender, _) = pair(Version::V5);
+    let start = bed.log.len();
+    bed.publish(sender, "a", "1", QoS::AtLeastOnce, 7);
+    let records: Vec<_> = bed.log[start..].iter().map(|(_, r)| Record::decode(r)).collect();
+    assert!(matches!(records[..], [Ok(Record::Accepted { .. })]), "{records:?}");
+}
+
+#[test]
+fn packet_identifiers_move_with_their_session_when_its_expiry_changes() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    let start = bed.log.len();
+    for (slot, client_id) in [(receiver, "r"), (sender, "s")] {
+        bed.drop_connection(slot);
+        let slot = bed.open("", Version::V5);
+        let mut connect = Connect::new(Version::V5, client_id);
+        connect.clean_start = false;
+        connect.properties.session_expiry_seconds = Some(1_800);
+        let mut bytes = Vec::new();
+        codec::encode_connect(&mut bytes, &connect);
+        bed.send(slot, &bytes);
+    }
+    let moved: Vec<_> = bed.log[start..].iter().map(|(_, r)| Record::decode(r).unwrap()).collect();
+    assert!(moved.iter().any(|r| matches!(r, Record::Sending { packet_id: 1, .. })), "{moved:?}");
+    assert!(moved.iter().any(|r| matches!(r, Record::Received { packet_id: 7, .. })));
+    assert!(moved.iter().any(|r| matches!(r, Record::Subscribed { .. })));
+}
+
+#[test]
+fn a_refusal_that_the_client_lost_does_not_bring_the_message_twice() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    bed.drop_connection(receiver);
+    bed.disk_full = true;
+    publish(&mut bed, sender, "1", 7, false);
+    bed.disk_full = false;
+    bed.drop_connection(sender);
+    let sender = bed.connect_kept("s", Version::V5);
+    publish(&mut bed, sender, "1", 7, true);
+    assert_eq!(bed.received(sender)[1..], ["pubrec 7 Success"]);
+    let (_, _, to_receiver, _) = crash(&mut bed, Version::V5);
+    assert_eq!(to_receiver, ["publish a 1 qos=2 id=1"]);
+}

@@ -1,0 +1,216 @@
+//! Wills with and without a delay.
+
+use std::time::Duration;
+
+use tomte_base::{Properties, QoS};
+use tomte_mqtt::codec::{self, Connect, Disconnect, ReasonCode, Version, Will};
+
+use super::harness::{Bed, R, config};
+use crate::{Config, Slot};
+
+const ALL: R = R("device:*", "#", None, "subscribers");
+
+fn open() -> Config {
+    config(&[ALL], &[])
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Connects a client with a will after `delay_s`; its session is kept for `expiry_s`.
+fn connect(bed: &mut Bed, clean_start: bool, delay_s: u32, expiry_s: u32) -> Slot {
+    connect_with(bed, clean_start, expiry_s, Will { delay_seconds: delay_s, ..will() })
+}
+
+fn will() -> Will<'static> {
+    Will { topic: "gone", payload: b"w", qos: QoS::ExactlyOnce, ..Will::default() }
+}
+
+fn connect_with(bed: &mut Bed, clean_start: bool, expiry_s: u32, will: Will<'_>) -> Slot {
+    let slot = bed.open("", Version::V5);
+    let mut connect = Connect::new(Version::V5, "c");
+    connect.clean_start = clean_start;
+    connect.properties.session_expiry_seconds = Some(expiry_s);
+    connect.will = Some(will);
+    let mut bytes = Vec::new();
+    codec::encode_connect(&mut bytes, &connect);
+    bed.send(slot, &bytes);
+    slot
+}
+
+fn disconnect(bed: &mut Bed, slot: Slot, reason: ReasonCode) {
+    let mut bytes = Vec::new();
+    codec::encode_disconnect(&mut bytes, Version::V5, &Disconnect::with_reason(reason));
+    bed.send(slot, &bytes);
+}
+
+/// A hub with somebody who watches.
+fn watched() -> (Bed, Slot) {
+    let mut bed = Bed::new(open());
+    let watcher = watch(&mut bed);
+    (bed, watcher)
+}
+
+fn watch(bed: &mut Bed) -> Slot {
+    let watcher = bed.connect("", "watcher", true);
+    bed.subscribe(watcher, "gone", QoS::AtMostOnce);
+    bed.received(watcher);
+    watcher
+}
+
+fn came(bed: &mut Bed, watcher: Slot) -> usize {
+    bed.received(watcher).len()
+}
+
+#[test]
+fn a_will_without_delay_is_published_when_the_connection_is_lost() {
+    let (mut bed, watcher) = watched();
+    let client = connect(&mut bed, true, 0, 0);
+    bed.drop_connection(client);
+    assert_eq!(bed.received(watcher), ["publish gone w qos=0 id=0"]);
+}
+
+#[test]
+fn a_will_waits_for_its_delay() {
+    let (mut bed, watcher) = watched();
+    let client = connect(&mut bed, true, 10, 100);
+    bed.drop_connection(client);
+    bed.advance(seconds(9));
+    assert_eq!(came(&mut bed, watcher), 0);
+    bed.advance(seconds(1));
+    assert_eq!(came(&mut bed, watcher), 1);
+    bed.advance(seconds(1_000));
+    assert_eq!(came(&mut bed, watcher), 0, "once");
+}
+
+#[test]
+fn the_end_of_the_session_ends_the_delay() {
+    let (mut bed, watcher) = watched();
+    let client = connect(&mut bed, true, 100, 10);
+    bed.drop_connection(client);
+    bed.advance(seconds(9));
+    assert_eq!(came(&mut bed, watcher), 0);
+    bed.advance(seconds(1));
+    assert_eq!(came(&mut bed, watcher), 1);
+    let client = connect(&mut bed, true, 100, 0);
+    bed.drop_connection(client);
+    assert_eq!(came(&mut bed, watcher), 1, "the session ended with the connection");
+}
+
+#[test]
+fn a_client_that_comes_back_in_time_cancels_its_will() {
+    let (mut bed, watcher) = watched();
+    let client = connect(&mut bed, false, 10, 100);
+    bed.drop_connection(client);
+    bed.advance(seconds(9));
+    let client = connect(&mut bed, false, 10, 100);
+    bed.advance(seconds(50));
+    assert_eq!(came(&mut bed, watcher), 0);
+    disconnect(&mut bed, client, ReasonCode::Success);
+    bed.advance(seconds(1_000));
+    assert_eq!(came(&mut bed, watcher), 0);
+}
+
+#[test]
+fn a_clean_start_ends_the_session_and_publishes_its_will() {
+    let (mut bed, watcher) = watched();
+    let client = connect(&mut bed, false, 10, 100);
+    bed.drop_connection(client);
+    connect(&mut bed, true, 10, 100);
+    assert_eq!(came(&mut bed, watcher), 1);
+}
+
+/// MQTT 5, 3.1.4: what becomes of the will of a connection that is taken over.
+#[test]
+fn a_take_over_publishes_the_will_unless_it_has_a_delay_and_the_session_goes_on() {
+    for (clean, delay_s, expected) in [(false, 10, 0), (true, 10, 1), (false, 0, 1), (true, 0, 1)] {
+        let (mut bed, watcher) = watched();
+        connect(&mut bed, false, delay_s, 100);
+        connect(&mut bed, clean, delay_s, 100);
+        bed.advance(seconds(50));
+        assert_eq!(came(&mut bed, watcher), expected, "clean {clean}, delay {delay_s}");
+    }
+}
+
+#[test]
+fn disconnect_with_will_publishes_it_and_disconnect_does_not() {
+    for (reason, expected) in [(ReasonCode::DisconnectWithWill, 1), (ReasonCode::Success, 0)] {
+        let (mut bed, watcher) = watched();
+        let client = connect(&mut bed, true, 5, 100);
+        disconnect(&mut bed, client, reason);
+        assert_eq!(came(&mut bed, watcher), 0);
+        bed.advance(seconds(5));
+        assert_eq!(came(&mut bed, watcher), expected);
+    }
+}
+
+/// Proves: MQT-2.
+#[test]
+fn a_will_that_waits_survives_a_crash() {
+    let (mut bed, _) = watched();
+    let client = connect(&mut bed, true, 10, 100);
+    bed.drop_connection(client);
+    bed.advance(seconds(5));
+    bed.crash(open());
+    let watcher = watch(&mut bed);
+    bed.advance(seconds(4));
+    assert_eq!(came(&mut bed, watcher), 0);
+    bed.advance(seconds(1));
+    assert_eq!(came(&mut bed, watcher), 1);
+    bed.crash(open());
+    let watcher = watch(&mut bed);
+    bed.advance(seconds(1_000));
+    assert_eq!(came(&mut bed, watcher), 0, "it was published before");
+}
+
+#[test]
+fn a_will_that_was_cancelled_stays_so_after_a_crash() {
+    let (mut bed, _) = watched();
+    let client = connect(&mut bed, false, 10, 100);
+    bed.drop_connection(client);
+    connect(&mut bed, false, 10, 100);
+    bed.crash(open());
+    let watcher = watch(&mut bed);
+    bed.advance(seconds(50));
+    assert_eq!(came(&mut bed, watcher), 0);
+}
+
+#[test]
+fn a_will_that_waits_is_written_again_after_a_failed_commit() {
+    let (mut bed, _) = watched();
+    let client = connect(&mut bed, true, 10, 100);
+    bed.disk_full = true;
+    bed.drop_connection(client);
+    bed.disk_full = false;
+    bed.connect("", "other", false);
+    bed.crash(open());
+    let watcher = watch(&mut bed);
+    bed.advance(seconds(10));
+    assert_eq!(came(&mut bed, watcher), 1);
+}
+
+#[test]
+fn its_expiry_counts_from_its_publication_and_its_properties_stay() {
+    let (mut bed, _) = watched();
+    let receiver = bed.connect("", "receiver", false);
+    bed.subscribe(receiver, "gone", QoS::ExactlyOnce);
+    bed.drop_connection(receiver);
+    let properties = Properties { content_type: Some("text/plain".into()), ..Default::default() };
+    let with = Will {
+        delay_seconds: 10,
+        message_expiry_seconds: Some(20),
+        properties: Some(Box::new(properties.clone())),
+        ..will()
+    };
+    let client = connect_with(&mut bed, true, 100, with);
+    bed.drop_connection(client);
+    bed.crash(open());
+    bed.advance(seconds(10));
+    let stored = bed.hub.stored.values().next().unwrap();
+    assert_eq!(stored.message.expires, bed.now + seconds(20));
+    assert_eq!(stored.message.properties.as_deref(), Some(&properties));
+    bed.advance(seconds(19));
+    let receiver = bed.connect("", "receiver", false);
+    assert_eq!(bed.received(receiver)[1..], ["publish gone w qos=2 id=1"]);
+}
