@@ -64,7 +64,7 @@ fn unpack(folder: &Path) -> Result<()> {
 }
 
 /// Returns an apt command that keeps its lists and cache below `folder`, so that it needs no root.
-fn apt(folder: &Path, program: &str) -> Command {
+pub(super) fn apt(folder: &Path, program: &str) -> Command {
     let mut command = process::command(program, folder);
     let option = |name: &str, value: String| format!("{name}={value}");
     let at = |part: &str| folder.join(part).to_string_lossy().into_owned();

@@ -4,6 +4,7 @@
 //! unpacked, Python packages go into a virtual environment, npm packages into a folder. Each group
 //! leaves a stamp that holds its request; a second run compares it and does nothing.
 
+mod broker_suite;
 mod debian;
 mod node;
 mod python;
@@ -22,6 +23,7 @@ use crate::workspace::Workspace;
 /// Fails when a group cannot be installed; the message says which and what to do.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     debian::install(&Group::new(workspace, "debian")?)?;
+    broker_suite::install(&Group::new(workspace, "broker-suite")?)?;
     python::install(&Group::new(workspace, "python")?, &workspace.read(python::REQUIREMENTS)?)?;
     node::install(&Group::new(workspace, "node")?, workspace)?;
     Ok(())
