@@ -1,0 +1,88 @@
+//! A copy of the suite in a folder of its own, with the hub where it expects mosquitto.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tomte_testkit::peers;
+
+use crate::catalogue::{Case, cases};
+
+const HUB: &str = include_str!("../../suite/mosquitto.py");
+const CONNACK: &str = include_str!("../../suite/connack.py");
+/// MQTT 3.1, the version before the two standards: the hub answers 0x01 (3.1.1, 3.1.2.2), and the
+/// tests that try all three versions would not come to the others.
+const BEFORE_THE_STANDARDS: &str = "do_test(proto_ver=3)";
+
+/// The copy: `src/mosquitto`, `test` and `test/broker`, and `tmp` for the projects of the hubs.
+pub(crate) struct Tree {
+    folder: TempDir,
+    /// The tests to run.
+    pub(crate) cases: Vec<Case>,
+}
+
+impl Tree {
+    /// Copies the suite.
+    ///
+    /// # Errors
+    /// Fails when it is not installed, or a file cannot be written.
+    pub(crate) fn prepare() -> Result<Self> {
+        let installed = peers::python_folder().with_file_name("broker-suite").join("test");
+        let runner = installed.join("broker/test.py");
+        let runner = fs::read_to_string(&runner)
+            .with_context(|| format!("read {runner:?}; run `cargo xtask install-tools`"))?;
+        let folder = tempfile::tempdir()?;
+        for part in ["src", "test/broker", "tmp"] {
+            fs::create_dir_all(folder.path().join(part))?;
+        }
+        copy_scripts(&installed, &folder.path().join("test"))?;
+        copy_scripts(&installed.join("broker"), &folder.path().join("test/broker"))?;
+        let hub = folder.path().join("src/mosquitto");
+        fs::write(&hub, HUB)?;
+        fs::set_permissions(&hub, fs::Permissions::from_mode(0o755))?;
+        let there = |case: &Case| folder.path().join(script(case)).is_file();
+        let cases = cases(&runner).into_iter().filter(there).collect();
+        Ok(Self { folder, cases })
+    }
+
+    /// Returns the path of something in the copy.
+    pub(crate) fn path(&self, part: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(part)
+    }
+}
+
+/// Returns the path of the test's script in the copy.
+pub(crate) fn script(case: &Case) -> PathBuf {
+    format!("test/broker/{}.py", case.name).into()
+}
+
+fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|e| e == "py"))
+        else {
+            continue;
+        };
+        let mut text = fs::read_to_string(&path)?;
+        text = adapted(&text);
+        if name == "mosq_test.py" {
+            text.push_str(CONNACK);
+        }
+        fs::write(to.join(name), text)?;
+    }
+    Ok(())
+}
+
+fn adapted(script: &str) -> String {
+    let kept = script.lines().filter(|line| line.trim() != BEFORE_THE_STANDARDS);
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn only_the_oldest_version_goes_from_a_script_of_the_suite() {
+    let script = "def do_test(v):\n    pass\ndo_test(proto_ver=3)\ndo_test(proto_ver=4)\n";
+    let left = "def do_test(v):\n    pass\ndo_test(proto_ver=4)\n";
+    assert_eq!(adapted(script), left);
+}
