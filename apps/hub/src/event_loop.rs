@@ -7,6 +7,7 @@
 //! (`docs/decisions/0003`).
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::listener::{Admission, Binding, Listener};
 use crate::problem::chain;
 use crate::socket::{ReadOutcome, Socket};
 use crate::syncer::Syncer;
+use crate::websocket::Carrier;
 
 /// Bytes of the buffer that every socket is read into.
 const READ_BUFFER_BYTES: usize = 256 << 10;
@@ -323,7 +325,7 @@ impl EventLoop {
             return;
         }
         if n > 0 {
-            self.hand_over(now, slot, kept + n);
+            self.take_in(now, slot, kept, n);
         }
         if more && self.sockets[slot as usize].is_some() {
             self.unread.push(slot);
@@ -356,11 +358,39 @@ impl EventLoop {
         }
     }
 
+    /// Hands over what is in the buffer: `kept` bytes from before, and `n` that came.
+    fn take_in(&mut self, now: Time, slot: u32, kept: usize, n: usize) {
+        let Some(socket) = self.sockets[slot as usize].as_mut() else { return };
+        if matches!(socket.carrier, Carrier::Unknown) {
+            socket.carrier.choose(self.buffer[0]);
+        }
+        let Carrier::WebSocket(websocket) = &mut socket.carrier else {
+            return self.hand_over(now, slot, kept + n);
+        };
+        let received = websocket.receive(&mut self.buffer[..kept + n], kept);
+        let has_answer = websocket.has_answer();
+        if received.is_mqtt && received.filled > 0 {
+            self.hand_over(now, slot, received.filled);
+        } else {
+            self.keep(now, slot, 0..received.filled);
+        }
+        if let Some(reason) = received.end {
+            self.begin_close(now, Slot(slot), reason);
+        } else if has_answer {
+            self.write(now, Slot(slot));
+        }
+    }
+
     fn hand_over(&mut self, now: Time, slot: u32, filled: usize) {
         let used = self.hub.on_bytes(now, Slot(slot), &self.buffer[..filled]);
+        self.keep(now, slot, used..filled);
+    }
+
+    /// Keeps that part of the buffer until more comes.
+    fn keep(&mut self, now: Time, slot: u32, rest: Range<usize>) {
         let Some(socket) = self.sockets[slot as usize].as_mut() else { return };
         self.partial_bytes -= socket.partial.len();
-        let rest = &self.buffer[used..filled];
+        let rest = &self.buffer[rest];
         if rest.is_empty() {
             // An idle connection holds no buffer.
             socket.partial = Vec::new();

@@ -23,6 +23,7 @@ mod runtime_api;
 mod socket;
 mod state;
 mod syncer;
+mod websocket;
 mod workers;
 
 pub use once::test_function;

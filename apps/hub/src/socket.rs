@@ -7,6 +7,8 @@ use mio::net::TcpStream;
 use rustls::ServerConnection;
 use tomte_core_hub::CloseReason;
 
+use crate::websocket::Carrier;
+
 /// What a read brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
@@ -21,6 +23,8 @@ pub(crate) enum ReadOutcome {
 pub(crate) struct Socket {
     stream: TcpStream,
     tls: Option<Box<ServerConnection>>,
+    /// What the bytes of MQTT come in.
+    pub(crate) carrier: Carrier,
     /// The beginning of a packet whose rest has not come yet.
     pub(crate) partial: Vec<u8>,
     /// The machine has done with it; it is closed when its output is written.
@@ -31,7 +35,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self { stream, tls: None, partial: Vec::new(), closing: None, identified: true }
+        Self::new(stream, None)
     }
 
     pub(crate) fn tls(
@@ -40,8 +44,13 @@ impl Socket {
     ) -> Result<Self, rustls::Error> {
         let mut connection = ServerConnection::new(config)?;
         connection.set_buffer_limit(Some(64 << 10));
-        let tls = Some(Box::new(connection));
-        Ok(Self { stream, tls, partial: Vec::new(), closing: None, identified: false })
+        Ok(Self::new(stream, Some(Box::new(connection))))
+    }
+
+    fn new(stream: TcpStream, tls: Option<Box<ServerConnection>>) -> Self {
+        let identified = tls.is_none();
+        let carrier = Carrier::default();
+        Self { stream, tls, carrier, partial: Vec::new(), closing: None, identified }
     }
 
     pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {
@@ -75,10 +84,17 @@ impl Socket {
     /// # Errors
     /// Fails when the socket failed.
     pub(crate) fn write(&mut self, output: &mut Vec<u8>) -> io::Result<bool> {
-        match &mut self.tls {
+        if let Carrier::WebSocket(websocket) = &mut self.carrier {
+            websocket.seal(output, self.closing.as_ref());
+        }
+        let written = match &mut self.tls {
             None => write_plain(&mut self.stream, output),
             Some(tls) => write_tls(&mut self.stream, tls, output),
+        };
+        if let Carrier::WebSocket(websocket) = &mut self.carrier {
+            websocket.wrote(output.len());
         }
+        written
     }
 
     /// Says goodbye on the TLS session.

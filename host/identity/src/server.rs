@@ -15,8 +15,10 @@ use crate::open::Server;
 use crate::registry::Registry;
 use crate::verifier::DeviceVerifier;
 
-/// What MQTT clients ask for: the name that IANA has for MQTT, and the one of the AWS device SDKs.
-const PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
+/// What clients may ask for: the name that IANA has for MQTT, the one of the AWS device SDKs, and HTTP
+/// for MQTT over WebSocket. A client that would also speak `h2` is given `http/1.1`; one that asks for
+/// nothing is as welcome.
+const PROTOCOLS: [&[u8]; 3] = [b"mqtt", b"x-amzn-mqtt-ca", b"http/1.1"];
 /// Bytes of plain text in one TLS record that the hub sends.
 const RECORD_BYTES: usize = 4 << 10;
 

@@ -30,7 +30,7 @@ fn both_versions_of_tls_and_the_protocol_names_of_mqtt_are_spoken() {
     let (_folder, hub) = hub();
     let device = add(&hub, "thermometer");
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        for protocol in [None, Some("mqtt"), Some("x-amzn-mqtt-ca")] {
+        for protocol in [None, Some("mqtt"), Some("x-amzn-mqtt-ca"), Some("http/1.1")] {
             let provider = Arc::new(ring::default_provider());
             let mut client = ClientConfig::builder_with_provider(provider)
                 .with_protocol_versions(&[version])
@@ -233,8 +233,18 @@ fn the_certificate_of_the_hub_itself_stands_for_no_device() {
     assert!(hub.device_of(&CertificateDer::from(vec![1, 2, 3])).is_err());
 }
 
+/// What browsers offer for a page, and some libraries for a WebSocket too.
 #[test]
-fn a_client_of_the_web_is_told_that_there_is_no_such_protocol() {
+fn a_client_that_would_rather_have_http_2_is_given_http_1() {
+    let (_folder, hub) = hub();
+    let mut client = (*client_of(&add(&hub, "browser"))).clone();
+    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let connection = connect(&Arc::new(client), &hub.server_config()).unwrap();
+    assert_eq!(connection.server.alpn_protocol(), Some(&b"http/1.1"[..]));
+}
+
+#[test]
+fn a_client_that_speaks_only_http_2_is_told_that_there_is_no_such_protocol() {
     let (_folder, hub) = hub();
     let mut client = (*client_of(&add(&hub, "browser"))).clone();
     client.alpn_protocols = vec![b"h2".to_vec()];
