@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tomte_base::QoS;
+use tomte_base::{ByteSize, QoS};
 use tomte_mqtt::codec::{self, Ack, PublishHead, Version};
 use tomte_mqtt::session::{Pubrec, Qos2Receive, Redelivery, Session};
 
 use super::harness::{Bed, R, config};
-use crate::{Config, Slot};
+use crate::{Config, Effect, Slot};
 
 const ALL: R = R("device:*", "#", None, "subscribers");
 
@@ -27,6 +27,8 @@ enum Step {
     CrashNext(usize),
     /// The disk is full while it commits what the next packet leads to.
     FailNext,
+    /// The journal begins a new segment, and old ones go as soon as they may.
+    Roll,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -38,12 +40,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::DropSubscriber),
         2 => (0usize..6).prop_map(Step::CrashNext),
         1 => Just(Step::FailNext),
+        2 => Just(Step::Roll),
     ];
     proptest::collection::vec(step, 0..120)
 }
 
 fn open() -> Config {
-    config(&[ALL], &[])
+    let mut config = config(&[ALL], &[]);
+    config.limits.journal_compact_above = ByteSize(1);
+    config
 }
 
 /// One end: its connection and the packets that it has not read yet.
@@ -102,6 +107,7 @@ impl World {
             Step::Subscriber => self.subscriber_reads(),
             Step::DropPublisher => self.lose(PUBLISHER),
             Step::DropSubscriber => self.lose(SUBSCRIBER),
+            Step::Roll => self.bed.hub.on_rolled(),
             // A refusal that the client lost is forgotten with the process.
             Step::CrashNext(_) if self.failed && self.version == Version::V5 => {}
             Step::CrashNext(_) | Step::FailNext => {
@@ -142,6 +148,11 @@ impl World {
     }
 
     fn collect(&mut self) {
+        for effect in std::mem::take(&mut self.bed.effects) {
+            if let Effect::DropJournal(before) = effect {
+                self.bed.log.retain(|(position, _)| *position >= before);
+            }
+        }
         for link in &mut self.links {
             let Some(slot) = link.slot else { continue };
             if self.bed.closed.iter().any(|(closed, _)| *closed == slot) {
