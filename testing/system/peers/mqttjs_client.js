@@ -10,7 +10,8 @@ const say = (event, rest = {}) => console.log(JSON.stringify({ event, ...rest })
 const keep = options.clean === false;
 
 const client = mqtt.connect({
-  protocol: options.tls ? "mqtts" : "mqtt",
+  protocol: (options.carrier === "websocket" ? "ws" : "mqtt") + (options.tls ? "s" : ""),
+  path: "/mqtt",
   host: options.host,
   port: options.port,
   clientId: options.client,

@@ -28,6 +28,8 @@ def main(options):
     version = {4: mqtt.MQTTv311, 5: mqtt.MQTTv5}[options["version"]]
     keep = not options.get("clean", True)
     arguments = {} if version == mqtt.MQTTv5 else {"clean_session": not keep}
+    if options["carrier"] == "websocket":
+        arguments["transport"] = "websockets"
     client = mqtt.Client(
         mqtt.CallbackAPIVersion.VERSION2, client_id=options["client"], protocol=version, **arguments
     )

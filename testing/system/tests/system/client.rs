@@ -26,6 +26,15 @@ pub(crate) enum Session {
     Kept,
 }
 
+/// What carries the bytes of MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// The connection itself.
+    Stream,
+    /// WebSocket.
+    WebSocket,
+}
+
 /// What every client is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -36,23 +45,32 @@ pub(crate) struct Client {
     pub(crate) port: u16,
     pub(crate) identity: Option<DeviceFiles>,
     pub(crate) session: Session,
+    pub(crate) carrier: Carrier,
 }
 
 impl Client {
     /// A client of the plain listener, without an identity.
     pub(crate) fn anonymous(library: Library, version: u8, id: &str, port: u16) -> Self {
-        Self { library, version, id: id.to_owned(), port, identity: None, session: Session::Clean }
+        let (identity, session, carrier) = (None, Session::Clean, Carrier::Stream);
+        Self { library, version, id: id.to_owned(), port, identity, session, carrier }
     }
 
     /// A client of the TLS listener with the identity of a device.
     pub(crate) fn device(library: Library, version: u8, files: &DeviceFiles, port: u16) -> Self {
-        let identity = Some(files.clone());
-        Self { library, version, id: files.name.clone(), port, identity, session: Session::Clean }
+        let (identity, session) = (Some(files.clone()), Session::Clean);
+        let (id, carrier) = (files.name.clone(), Carrier::Stream);
+        Self { library, version, id, port, identity, session, carrier }
     }
 
     /// The same with a session that is kept.
     pub(crate) fn with_kept_session(mut self) -> Self {
         self.session = Session::Kept;
+        self
+    }
+
+    /// The same over WebSocket.
+    pub(crate) fn over_websocket(mut self) -> Self {
+        self.carrier = Carrier::WebSocket;
         self
     }
 
@@ -107,6 +125,10 @@ impl Client {
             "host": "localhost",
             "port": self.port,
             "clean": self.session == Session::Clean,
+            "carrier": match self.carrier {
+                Carrier::Stream => "stream",
+                Carrier::WebSocket => "websocket",
+            },
         });
         if let Some(files) = &self.identity {
             options["tls"] = json!({

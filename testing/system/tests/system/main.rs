@@ -14,4 +14,5 @@ mod deployment;
 mod main_job;
 mod manifests;
 mod rust_client;
+mod websocket;
 mod why;
