@@ -70,7 +70,10 @@ fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
         if name == "mosq_test.py" {
             text.push_str(CONNACK);
         }
-        fs::write(to.join(name), text)?;
+        let copy = to.join(name);
+        fs::write(&copy, text)?;
+        // Some scripts start others.
+        fs::set_permissions(&copy, fs::metadata(&path)?.permissions())?;
     }
     Ok(())
 }
