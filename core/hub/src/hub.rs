@@ -398,6 +398,8 @@ impl Hub {
             self.copy_forward(&range);
         }
         if let Some(before) = self.ledger.droppable() {
+            // What goes may be all that tells which numbers were given out.
+            self.note_numbers();
             self.drop_journal = Some(DropJournal { before, needs: self.ledger.appended() });
         }
         let durable = self.ledger.durable();

@@ -495,7 +495,6 @@ impl Hub {
     /// segment can go.
     pub(crate) fn copy_forward(&mut self, range: &Range<LogPosition>) {
         self.rewrite(|kept| range.contains(&kept.position));
-        self.note_numbers();
     }
 
     /// After a failed commit: writes all that memory holds, so that the journal is whole again.

@@ -384,3 +384,45 @@ fn what_a_session_gives_back_comes_before_what_was_held_since() {
     let expect = [1, 2, 3].map(|n| format!("publish a {n} qos=1 id={n}"));
     assert_eq!(bed.received(fan)[2..], expect);
 }
+
+/// Proves: ALL-9.
+#[test]
+fn subscriptions_survive_the_first_record_of_their_session() {
+    let mut bed = broker();
+    let first = bed.connect("", "r", false);
+    bed.subscribe(first, "a", QoS::AtLeastOnce);
+    bed.drop_connection(first);
+    // Another expiry: the record of the session is written again, behind its subscription.
+    let second = bed.open("", Version::V5);
+    let mut connect = Connect::new(Version::V5, "r");
+    connect.clean_start = false;
+    connect.properties.session_expiry_seconds = Some(7_200);
+    bed.send(second, &encoded(|out| codec::encode_connect(out, &connect)));
+    bed.drop_connection(second);
+    // The segment with the first one is dropped: nothing in it is alive.
+    bed.log.remove(0);
+    bed.crash(config(&[ALL], &[]));
+    let sender = bed.connect("", "s", true);
+    bed.publish(sender, "a", "1", QoS::AtLeastOnce, 1);
+    let back = bed.connect("", "r", false);
+    assert_eq!(bed.received(back)[1..], ["publish a 1 qos=1 id=1"]);
+}
+
+#[test]
+fn numbers_are_not_given_out_again_after_old_segments_went() {
+    let mut bed = broker();
+    let first = bed.connect("", "r", false);
+    bed.drop_connection(first);
+    bed.connect("", "r", true);
+    bed.hub.on_rolled();
+    let n_records = bed.log.len();
+    let other = bed.connect("", "other", false);
+    bed.drop_connection(other);
+    bed.connect("", "other", true);
+    assert!(bed.effects.iter().any(|effect| matches!(effect, Effect::DropJournal(_))));
+    bed.log.drain(..n_records);
+    bed.log.retain(|(_, record)| record[0] != 1);
+    let next = bed.hub.next_session;
+    bed.crash(config(&[ALL], &[]));
+    assert!(bed.hub.next_session >= next - 1, "{} was {next}", bed.hub.next_session);
+}
