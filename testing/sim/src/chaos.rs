@@ -122,5 +122,6 @@ impl World {
     pub(crate) fn revoke(&mut self, device: &str) {
         let Some(host) = &mut self.host else { return };
         host.hub.revoke(&DeviceName::new(device).expect("valid"));
+        self.oracle.on_revoked(device);
     }
 }

@@ -55,7 +55,7 @@ impl World {
     }
 
     /// The same files without the faults that were to come.
-    fn renew_disk(&mut self) {
+    pub(crate) fn renew_disk(&mut self) {
         let fresh = MemoryDisk::new();
         for name in self.disk.list().unwrap_or_default() {
             fresh.set_content(&name, &self.disk.content(&name).unwrap_or_default());

@@ -127,6 +127,7 @@ impl World {
             if self.host.is_some() {
                 self.restart();
             }
+            self.renew_disk();
             for client in 0..self.clients.len() {
                 self.forget_refusal(client);
             }

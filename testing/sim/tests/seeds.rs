@@ -7,7 +7,7 @@ use std::thread;
 use tomte_sim::{Coverage, Failure, Outcome, run};
 
 /// Runs from seed 1 on.
-const N_SEEDS: u64 = 500;
+const N_SEEDS: u64 = 400;
 
 /// What must happen in these runs, and how often at least: a simulator in which it does not happen
 /// proves nothing about it. Each bound is about a third of what was counted.

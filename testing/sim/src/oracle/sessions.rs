@@ -285,6 +285,15 @@ impl Oracle {
         }
     }
 
+    /// A device lost its identity: the hub has done with its connections.
+    pub(crate) fn on_revoked(&mut self, device: &str) {
+        let of_it = self.sessions.iter().filter(|((owner, _), _)| *owner == Some(device));
+        let lines: Vec<ConnId> = of_it.filter_map(|(_, kept)| kept.line).collect();
+        for id in lines {
+            self.on_closing(id);
+        }
+    }
+
     /// The hub closed its end.
     pub(crate) fn on_closed(&mut self, now: Time, id: ConnId) {
         if let Some(line) = self.lines.get_mut(&id) {
@@ -307,7 +316,8 @@ impl Oracle {
         }
         let Some(kept) = self.kept_of(id) else { return };
         kept.line = None;
-        kept.left = Some(now);
+        // A client that was never told that it is back has not been.
+        kept.left.get_or_insert(now);
         if !kept.is_persistent() {
             let key = self.lines.get(&id).and_then(|line| line.key.clone());
             self.sessions.remove(&key.expect("it has a session"));
