@@ -225,13 +225,26 @@ impl Hub {
         self.counters.add(Counter::Delivered);
     }
 
-    /// Puts a delivery before all that wait, past the limits of the queue: they held it elsewhere.
-    pub(crate) fn enqueue_first(&mut self, index: u32, delivery: Delivery) {
-        self.flow.opened(delivery.message.id);
-        let Some(session) = self.session_mut(index) else { return };
-        let bytes = delivery.message.payload.len() + delivery.message.topic.len();
-        let expires = delivery.message.expires;
-        session.queue.push_front(delivery, bytes, expires);
+    /// Puts deliveries that waited elsewhere, in the order of their numbers, among those that wait
+    /// here: each before the first one that was accepted later. The limits of the queue do not count.
+    pub(crate) fn merge_into_queue(&mut self, index: u32, held: Vec<Delivery>) {
+        for delivery in &held {
+            self.flow.opened(delivery.message.id);
+        }
+        let Some(session) = self.session_mut(index).filter(|_| !held.is_empty()) else { return };
+        let (mut held, mut merged) = (held.into_iter().peekable(), Vec::new());
+        for waiting in session.queue.drain() {
+            while let Some(older) = held.next_if(|held| held.message.id < waiting.message.id) {
+                merged.push(older);
+            }
+            merged.push(waiting);
+        }
+        merged.extend(held);
+        for delivery in merged.into_iter().rev() {
+            let bytes = delivery.message.payload.len() + delivery.message.topic.len();
+            let expires = delivery.message.expires;
+            session.queue.push_front(delivery, bytes, expires);
+        }
     }
 
     fn queue_full(&mut self, now: Time, index: u32, serial: u64, dropped: &Delivery) {

@@ -218,7 +218,7 @@ impl Hub {
     }
 
     /// A device came back to a session that it subscribed with before: what was held for it
-    /// meanwhile goes in front of what its queue holds.
+    /// meanwhile takes its place among what its queue holds.
     pub(crate) fn return_held(&mut self, now: Time, index: u32) {
         let Some(session) = self.sessions[index as usize].as_ref() else { return };
         let Some(device) = session.owner.device().cloned() else { return };
@@ -235,9 +235,7 @@ impl Hub {
             self.hold_done(&delivery);
             self.send_now(now, index, delivery);
         }
-        for delivery in acknowledged.into_iter().rev() {
-            self.enqueue_first(index, delivery);
-        }
+        self.merge_into_queue(index, acknowledged);
         for delivery in &expired {
             self.hold_expired(now, &device, delivery);
         }

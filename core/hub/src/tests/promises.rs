@@ -426,3 +426,21 @@ fn numbers_are_not_given_out_again_after_old_segments_went() {
     bed.crash(config(&[ALL], &[]));
     assert!(bed.hub.next_session >= next - 1, "{} was {next}", bed.hub.next_session);
 }
+
+#[test]
+fn what_was_held_comes_after_what_was_queued_before() {
+    let table = || config_of(vec![held_for_fan()], &[]);
+    let mut bed = Bed::new(table());
+    let lamp = bed.connect("lamp", "l", true);
+    let fan = bed.connect("fan", "f", false);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    let unsubscribe = codec::Unsubscribe { packet_id: 2, filters: vec!["a"], ..Default::default() };
+    bed.send(fan, &encoded(|out| codec::encode_unsubscribe(out, Version::V5, &unsubscribe)));
+    bed.publish(lamp, "a", "2", QoS::AtLeastOnce, 2);
+    bed.subscribe(fan, "a", QoS::AtLeastOnce);
+    bed.crash(table());
+    let fan = bed.connect("fan", "f", false);
+    let expect = [1, 2].map(|n| format!("publish a {n} qos=1 id={n}"));
+    assert_eq!(bed.received(fan)[1..], expect);
+}
