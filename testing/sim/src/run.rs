@@ -102,7 +102,8 @@ impl World {
         }
         if self.oracle.violation().is_none() {
             let all_came = !self.clients.iter().any(|client| client.is_refused);
-            self.oracle.check_promises(all_came);
+            let now = self.hub_now();
+            self.oracle.check_promises(now, all_came);
         }
         self.cover_counters();
     }

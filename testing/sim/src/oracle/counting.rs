@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use tomte_base::Time;
 use tomte_core_hub::{Counter, Counters};
 
 use crate::mark::Mark;
@@ -92,7 +93,7 @@ impl Oracle {
 
     /// All is at rest and every counter is in: what was promised must have come true.
     /// `all_came` says that every client could come back to collect what was held.
-    pub(crate) fn check_promises(&mut self, all_came: bool) {
+    pub(crate) fn check_promises(&mut self, now: Time, all_came: bool) {
         let total = |counter: Counter| self.totals.get(&counter).copied().unwrap_or(0);
         let dropped = total(Counter::DropQueueFull) + total(Counter::DropTooLarge);
         let ended = if self.n_crashes > 1 { total(Counter::DropSessionEnded) } else { 0 };
@@ -102,7 +103,7 @@ impl Oracle {
         let failed = if total(Counter::JournalFailures) > 0 { failed } else { 0 };
         let calls = total(Counter::DropCallRefused) + total(Counter::DropHopLimit) + failed;
         let (mut sessions, mut holds, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        for duty in self.open_duties() {
+        for duty in self.open_duties(now) {
             match duty {
                 Duty::Session(..) => sessions.push(duty.to_string()),
                 Duty::Held(..) if all_came => holds.push(duty.to_string()),

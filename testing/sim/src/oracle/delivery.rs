@@ -12,6 +12,9 @@ use super::duties::Duty;
 use super::messages::Published;
 use super::{Key, Oracle};
 
+/// Publishers from this number on are wills.
+const WILLS: u32 = 1_000;
+
 /// What one client received.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -45,7 +48,8 @@ impl Oracle {
         let is_late = seen.newest > Some(id);
         seen.newest = seen.newest.max(Some(id));
         if !publish.retain && !published.retain && mark.via == 0 {
-            if !is_late {
+            // The number of a will tells when its client came, not when it went.
+            if !is_late && mark.publisher < WILLS {
                 self.check_order(&key, mark, &published, publish);
             }
             self.check_repetition(&key, id, mark, &published, publish);
@@ -142,7 +146,7 @@ impl Oracle {
         if mark.via > 0 {
             coverage.hit("delivery: result of a function");
         }
-        if mark.publisher >= 1_000 {
+        if mark.publisher >= WILLS {
             coverage.hit("delivery: will");
         }
         if publish.qos > QoS::AtMostOnce

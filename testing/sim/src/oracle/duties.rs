@@ -1,8 +1,11 @@
 use std::fmt;
 
+use tomte_base::Time;
+
 use crate::mark::Mark;
 use crate::network::ConnId;
 
+use super::sessions::Kept;
 use super::{Key, Oracle};
 
 /// Whose acknowledgement makes a promise.
@@ -73,11 +76,12 @@ impl Oracle {
     }
 
     /// The promises to sessions that live and were not kept yet.
-    pub(super) fn open_duties(&self) -> Vec<&Duty> {
+    pub(super) fn open_duties(&self, now: Time) -> Vec<&Duty> {
         let is_open = |duty: &&Duty| match duty {
             Duty::Session(key, generation, _) => {
                 let kept = self.sessions.get(key);
-                kept.is_some_and(|kept| kept.generation == *generation) && !self.is_done(duty)
+                let is_it = |kept: &Kept| kept.generation == *generation && kept.is_alive(now);
+                kept.is_some_and(is_it) && !self.is_done(duty)
             }
             other => !self.is_done(other),
         };

@@ -156,7 +156,7 @@ impl Bed {
     /// What is found wrong in the end.
     fn verdict(mut self) -> String {
         if self.oracle.violation().is_none() {
-            self.oracle.check_promises(true);
+            self.oracle.check_promises(NOW, true);
         }
         self.oracle.violation().unwrap_or("nothing").to_owned()
     }
