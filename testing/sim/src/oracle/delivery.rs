@@ -102,12 +102,15 @@ impl Oracle {
         let known = self.reached.contains(&(key.clone(), mark));
         let stream =
             (mark.publisher, published.topic.clone(), published.qos as u8, publish.qos as u8);
-        let held = published.is_held && (publish.qos < published.qos || self.shares_device(key));
-        let last = self.seen.entry(key.clone()).or_default().last.entry(stream).or_default();
+        let has_died = self.n_crashes > published.n_crashes;
+        // After a crash it is in the hold again, and comes when the session asks for it again.
+        let held = published.is_held
+            && (publish.qos < published.qos || has_died || self.shares_device(key));
         // A drop is not written down before it is needed: a crash may bring the message back.
         let dropped = [Counter::DropQueueFull, Counter::DropTooLarge];
-        let back = self.n_crashes > published.n_crashes
+        let back = has_died
             && dropped.iter().any(|counter| self.totals.get(counter).is_some_and(|n| *n > 0));
+        let last = self.seen.entry(key.clone()).or_default().last.entry(stream).or_default();
         let (before, times) = (*last, published.times);
         *last = before.max(mark.number);
         if mark.number < before && !known && !publish.dup && times == 1 && !held && !back {
