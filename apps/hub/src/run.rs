@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use tokio::net::UnixListener;
@@ -26,11 +26,15 @@ use crate::event::Event;
 use crate::event_loop::{self, EventLoop, Inbox};
 use crate::flow_stream::FLOW_BACKLOG;
 use crate::logs::Logs;
+use crate::problem::chain;
 use crate::state::StateFolder;
 use crate::workers::WorkerPool;
 
 /// Threads that serve workers and the control interface.
 const RUNTIME_THREADS: usize = 2;
+
+/// How often the hub looks whether its own certificate is to be renewed.
+const RENEWAL_PERIOD: Duration = Duration::from_secs(86_400);
 
 /// What a hub is started with.
 #[derive(Debug)]
@@ -134,6 +138,7 @@ impl RunningHub {
             deploy_project(&deployer, project).await?;
         }
         let (stop_sender, stop) = watch::channel(false);
+        let renewing = Arc::clone(&identity);
         let control = Arc::new(Control {
             inbox: inbox.clone(),
             deployer: Arc::clone(&deployer),
@@ -147,6 +152,7 @@ impl RunningHub {
             stop: stop_sender,
         });
         serve_control(&state, Arc::clone(&control))?;
+        tokio::spawn(renew_certificate(renewing));
         // Asking the interpreters takes longer than all the rest: devices need not wait for it.
         let looking = Arc::clone(&deployer);
         tokio::task::spawn_blocking(move || looking.look_for_interpreters());
@@ -170,7 +176,7 @@ impl RunningHub {
             () = becomes_true(&mut self.stop) => {}
             () = becomes_true(&mut shutdown) => {}
             () = async { while !self.event_loop.is_finished() {
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             } } => {}
         }
         tracing::info!("stopping");
@@ -275,6 +281,19 @@ fn recover(
         .collect();
     hub.recover(now, recovery, segments, LogPosition(next_position));
     Ok((hub, journal))
+}
+
+/// Keeps the hub's own certificate from expiring while it runs.
+async fn renew_certificate(identity: Arc<Identity>) {
+    loop {
+        tokio::time::sleep(RENEWAL_PERIOD).await;
+        let identity = Arc::clone(&identity);
+        let renewed =
+            tokio::task::spawn_blocking(move || identity.renew_server(SystemTime::now())).await;
+        if let Ok(Err(error)) = renewed {
+            tracing::error!(error = %chain(&error), "failed to renew the hub's certificate");
+        }
+    }
 }
 
 /// Serves the control interface on its socket, which only the hub's owner can open.
