@@ -67,9 +67,10 @@ impl Dev {
         let addresses = String::new();
         let mut session = Session { screen, folder, control, hub, view, addresses, revision: 0 };
         session.greet(&status)?;
-        session.deploy(&[])?;
         read_flow(&state, tell.clone())?;
+        // Before the first deployment, or a save that falls between the two would be missed.
         let _watch = watch(&session.folder, move |files| drop(tell.send(Event::Saved(files))))?;
+        session.deploy(&[])?;
         session.serve(&events)
     }
 }
