@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tomte_base::{LogPosition, Time};
 use tomte_core_hub::{CallError, CallReply, CloseReason, Effect, Hub, Owner, Peer, Slot};
 use tomte_identity::Identity;
-use tomte_journal::{Journal, SyncMode};
+use tomte_journal::{Journal, SyncMode, WriteError};
 
 use crate::clock::Clock;
 use crate::convert;
@@ -27,7 +27,7 @@ use crate::flow_stream::FlowSender;
 use crate::listener::{Admission, Binding, Listener};
 use crate::problem::chain;
 use crate::socket::{ReadOutcome, Socket};
-use crate::syncer::Syncer;
+use crate::syncer::{Synced, Syncer};
 use crate::websocket::Carrier;
 
 /// Bytes of the buffer that every socket is read into.
@@ -44,6 +44,9 @@ const PARTIAL_BYTES: usize = 64 << 20;
 const IDLE_OUTPUT_BYTES: usize = 0;
 /// How long the loop waits for acknowledgements and goodbyes to be written when it stops.
 const STOP_GRACE: Duration = Duration::from_millis(500);
+
+/// How long a journal that a failed sync has closed is left alone before the disk is tried again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 const WAKER: Token = Token(usize::MAX);
 const FIRST_LISTENER: usize = usize::MAX - 64;
@@ -96,6 +99,8 @@ pub(crate) struct EventLoop {
     journal: Journal,
     mode: SyncMode,
     syncer: Syncer,
+    /// When a journal that is closed after a failed sync may be begun anew.
+    retry_journal_at: Time,
     identity: Arc<Identity>,
     replies: Vec<(u64, oneshot::Sender<Result<CallReply, CallError>>)>,
     next_request: u64,
@@ -140,6 +145,7 @@ impl EventLoop {
             journal: parts.journal,
             mode: parts.mode,
             syncer,
+            retry_journal_at: Time::default(),
             identity: parts.identity,
             replies: Vec::new(),
             next_request: 1,
@@ -463,8 +469,12 @@ impl EventLoop {
 
     /// Writes the records of this turn, and tells the machine how far they are safe.
     fn commit(&mut self, now: Time) {
-        if let Some(synced) = self.syncer.synced_up_to() {
-            self.hub.on_durable(now, LogPosition(synced));
+        match self.syncer.take_synced() {
+            Some(Synced::UpTo(synced)) if self.mode == SyncMode::Power => {
+                self.hub.on_durable(now, LogPosition(synced));
+            }
+            Some(Synced::UpTo(_)) | None => {}
+            Some(Synced::Failed) => self.sync_failed(now),
         }
         // What is released may write records of its own: copies, removals.
         while self.hub.has_records() {
@@ -480,11 +490,40 @@ impl EventLoop {
                         self.hub.on_durable(now, LogPosition(commit.written_up_to));
                     }
                 }
-                Err(error) => {
-                    tracing::error!(error = %chain(&error), "the journal could not be written; what waits for it is refused");
-                    self.journal.discard_batch();
-                    self.hub.on_journal_failed(error.is_full());
-                }
+                Err(error) => self.commit_failed(now, &error),
+            }
+        }
+    }
+
+    /// The disk did not take what was written: whatever waits for it is refused.
+    fn sync_failed(&mut self, now: Time) {
+        self.hub.on_journal_failed(false);
+        self.begin_journal_anew(now);
+    }
+
+    fn commit_failed(&mut self, now: Time, error: &WriteError) {
+        tracing::error!(error = %chain(error), "the journal could not be written; what waits for it is refused");
+        self.journal.discard_batch();
+        self.hub.on_journal_failed(error.is_full());
+        if error.is_poisoned() {
+            self.begin_journal_anew(now);
+        }
+    }
+
+    /// In the mode `power` the journal goes on in a new segment, and the machine writes into it what
+    /// the disk lost. In the others only a new process can tell what is left.
+    fn begin_journal_anew(&mut self, now: Time) {
+        if self.mode != SyncMode::Power || now < self.retry_journal_at {
+            return;
+        }
+        self.retry_journal_at = now + JOURNAL_RETRY;
+        match self.journal.begin_anew() {
+            Ok(position) => {
+                tracing::warn!(position, "the journal goes on after a failure of the disk");
+                self.hub.on_rolled();
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "the journal stays closed");
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::frame::HEADER_BYTES;
 use crate::lock::FolderLock;
 use crate::opened::{OpenJournalError, RecordRefused, Recovered};
 use crate::recover;
-use crate::sync::{Shared, SyncHandle};
+use crate::sync::{End, SafePart, Shared, SyncHandle};
 
 /// Bytes that [`SyncMode::None`] gathers before it writes.
 const LAZY_BYTES: usize = 256 << 10;
@@ -88,6 +88,14 @@ pub enum WriteError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is not known to be on disk could not be cut off after a failed sync.
+    #[error("cut what is not safe off journal segment {file}")]
+    CutUnsafeEnd {
+        /// The segment.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A failed sync, or a failed write that could not be undone, closed the journal for writing.
     #[error("the journal takes no records since an earlier failure ({reason}); open it anew")]
     Poisoned {
@@ -106,6 +114,13 @@ impl WriteError {
         };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
+
+    /// Tells whether the journal takes nothing more: with [`SyncMode::Power`] until
+    /// [`Journal::begin_anew`], else until it is opened anew.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        matches!(self, Self::Poisoned { .. })
+    }
 }
 
 /// The segment that is written to. Everything before `bytes` is whole records.
@@ -113,6 +128,12 @@ pub(crate) struct Active<F> {
     pub(crate) file: Arc<F>,
     pub(crate) name: String,
     pub(crate) segment: Segment,
+}
+
+impl<F> Active<F> {
+    fn end(&self) -> End {
+        End { segment: self.segment.first_position, bytes: self.segment.bytes }
+    }
 }
 
 /// An append-only log in a folder that no other process has open. See the crate's documentation.
@@ -192,6 +213,7 @@ impl<D: Disk> Journal<D> {
             shared,
             _lock: None,
         };
+        journal.shared.wrote(written_up_to, journal.active.end());
         if config.mode == SyncMode::Power {
             journal.shared.sync().map_err(|source| OpenJournalError::Sync { source })?;
         }
@@ -244,6 +266,52 @@ impl<D: Disk> Journal<D> {
     pub fn discard_batch(&mut self) -> u64 {
         self.batch.discard(self.written_up_to);
         self.written_up_to + 1
+    }
+
+    /// Opens the journal again for writing after a failed sync, in [`SyncMode::Power`]: cuts off
+    /// everything that is not known to be on disk, and begins a new segment. The sync is not tried
+    /// again for what it failed for; the owner writes that anew, with positions that were not used.
+    /// Returns the position after the last record that is left. Does nothing when the journal is open.
+    ///
+    /// Only with `Power`: the other modes promise what would be cut off here. It waits for the disk.
+    ///
+    /// # Errors
+    /// Fails with [`WriteError::Poisoned`] in other modes, with [`WriteError::CutUnsafeEnd`] when the
+    /// disk refuses, and as [`Journal::commit`]; it can be called again.
+    pub fn begin_anew(&mut self) -> Result<u64, WriteError> {
+        let Some(reason) = self.shared.poisoned() else { return Ok(self.written_up_to + 1) };
+        if self.mode != SyncMode::Power {
+            return Err(WriteError::Poisoned { reason });
+        }
+        let Some(safe) = self.shared.begin_cut() else {
+            return Err(WriteError::Poisoned { reason });
+        };
+        let position = safe.position;
+        let file = recover::segment_name(safe.end.segment);
+        self.cut_to(safe).map_err(|source| WriteError::CutUnsafeEnd { file, source })?;
+        self.batch.discard(position);
+        self.shared.end_cut();
+        if self.active.segment.bytes > HEADER_BYTES as u64 {
+            self.roll_to(position + 1)?;
+        }
+        Ok(position + 1)
+    }
+
+    /// Removes what follows the safe part, newest first, and makes that safe on disk.
+    fn cut_to(&mut self, safe: SafePart<D::File>) -> io::Result<()> {
+        // The folder is asked, because the failure may have left a segment that was never begun.
+        for later in recover::segments_after(&*self.disk, safe.end.segment)? {
+            self.disk.remove(&recover::segment_name(later))?;
+        }
+        safe.file.truncate(safe.end.bytes)?;
+        safe.file.sync_data()?;
+        self.disk.sync()?;
+        self.closed.retain(|segment| segment.first_position < safe.end.segment);
+        let name = recover::segment_name(safe.end.segment);
+        let segment = Segment { first_position: safe.end.segment, bytes: safe.end.bytes };
+        self.active = Active { file: safe.file, name, segment };
+        self.written_up_to = safe.position;
+        Ok(())
     }
 
     /// Begins a new segment, so that the one written so far can be dropped later. Does nothing when
@@ -333,7 +401,7 @@ impl<D: Disk> Journal<D> {
         self.active.segment.bytes += self.batch.bytes().len() as u64;
         self.written_up_to = self.batch.last();
         self.batch.written();
-        self.shared.wrote(self.written_up_to);
+        self.shared.wrote(self.written_up_to, self.active.end());
         Ok(())
     }
 

@@ -23,6 +23,15 @@ fn first_position_of(name: &str) -> Option<u64> {
     is_number.then(|| digits.parse().ok()).flatten().filter(|position| *position > 0)
 }
 
+/// Returns the first positions of all segments after the one at `first_position`, newest first.
+pub(crate) fn segments_after<D: Disk>(disk: &D, first_position: u64) -> io::Result<Vec<u64>> {
+    let names = disk.list()?;
+    let mut later: Vec<u64> = names.iter().filter_map(|name| first_position_of(name)).collect();
+    later.retain(|found| *found > first_position);
+    later.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(later)
+}
+
 /// Why a segment could not be made, and, when the attempt left a file, why that could not be removed.
 pub(crate) struct CreateFailed {
     pub(crate) source: io::Error,

@@ -83,6 +83,23 @@ impl<F> Clone for Unsynced<F> {
     }
 }
 
+/// A place in the journal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct End {
+    /// First position of the segment.
+    pub(crate) segment: u64,
+    /// Bytes of the segment up to there.
+    pub(crate) bytes: u64,
+}
+
+/// Up to where the journal is known to be safe on disk.
+pub(crate) struct SafePart<F> {
+    pub(crate) position: u64,
+    pub(crate) end: End,
+    /// The segment that holds the end.
+    pub(crate) file: Arc<F>,
+}
+
 /// What the writer and the threads that sync both look at.
 pub(crate) struct Shared<D: Disk> {
     disk: Arc<D>,
@@ -94,6 +111,13 @@ struct State<F> {
     unsynced: Vec<Unsynced<F>>,
     written_up_to: u64,
     synced_up_to: u64,
+    /// Where the last written record ends.
+    written_end: End,
+    /// Where the last record ends that is safe on disk; none before the first sync.
+    synced_end: Option<End>,
+    /// How often the end was cut off after a failed sync: what a sync says of an earlier time does
+    /// not count.
+    cuts: u64,
     /// How often files were made or removed, and how many of these changes are safe on disk.
     folder_changes: u64,
     folder_synced: u64,
@@ -106,6 +130,9 @@ impl<D: Disk> Shared<D> {
             unsynced: Vec::new(),
             written_up_to,
             synced_up_to: 0,
+            written_end: End::default(),
+            synced_end: None,
+            cuts: 0,
             folder_changes: 0,
             folder_synced: 0,
             poisoned: None,
@@ -126,9 +153,33 @@ impl<D: Disk> Shared<D> {
         self.lock().poisoned.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Notes that records up to `position` were handed to the system.
-    pub(crate) fn wrote(&self, position: u64) {
-        self.lock().written_up_to = position;
+    /// Notes that records up to `position` were handed to the system, and where the last one ends.
+    pub(crate) fn wrote(&self, position: u64, end: End) {
+        let mut state = self.lock();
+        state.written_up_to = position;
+        state.written_end = end;
+    }
+
+    /// Returns the part that is known to be safe on disk, what follows it is about to be cut off;
+    /// none before the first sync. A sync that runs meanwhile says nothing any more.
+    pub(crate) fn begin_cut(&self) -> Option<SafePart<D::File>> {
+        let mut state = self.lock();
+        state.cuts += 1;
+        let end = state.synced_end?;
+        let segment = state.unsynced.iter().find(|found| found.first_position == end.segment)?;
+        Some(SafePart { position: state.synced_up_to, end, file: Arc::clone(&segment.file) })
+    }
+
+    /// Everything after the safe part was cut off, and that is safe on disk: what the sync failed
+    /// for is not there any more.
+    pub(crate) fn end_cut(&self) {
+        let mut state = self.lock();
+        let Some(end) = state.synced_end else { return };
+        state.unsynced.retain(|segment| segment.first_position == end.segment);
+        state.written_up_to = state.synced_up_to;
+        state.written_end = end;
+        state.folder_synced = state.folder_changes;
+        state.poisoned = None;
     }
 
     /// Notes that a file was made or removed.
@@ -149,7 +200,7 @@ impl<D: Disk> Shared<D> {
     /// Syncs what is not known to be safe on disk: segments in the order in which they were written,
     /// then the folder.
     pub(crate) fn sync(&self) -> Result<u64, SyncError> {
-        let (segments, target, folder_changes) = {
+        let (segments, target, end, folder_changes, cuts) = {
             let state = self.lock();
             if let Some(reason) = &state.poisoned {
                 return Err(SyncError::Poisoned { reason: reason.clone() });
@@ -159,13 +210,21 @@ impl<D: Disk> Shared<D> {
             }
             let folder_changes =
                 Some(state.folder_changes).filter(|changes| *changes != state.folder_synced);
-            (state.unsynced.clone(), state.written_up_to, folder_changes)
+            let (target, end) = (state.written_up_to, state.written_end);
+            (state.unsynced.clone(), target, end, folder_changes, state.cuts)
         };
-        if let Err((file, source)) = self.sync_files(&segments, folder_changes.is_some()) {
-            self.poison(&format!("sync of {file}: {source}"));
+        let synced = self.sync_files(&segments, folder_changes.is_some());
+        let mut state = self.lock();
+        if state.cuts != cuts {
+            let reason = "the end of the journal was cut off while it was synced".to_owned();
+            return Err(SyncError::Poisoned { reason });
+        }
+        if let Err((file, source)) = synced {
+            state.poisoned.get_or_insert_with(|| format!("sync of {file}: {source}"));
             return Err(SyncError::Sync { file, source });
         }
-        self.lock().synced(&segments, target, folder_changes);
+        state.synced_end = Some(end);
+        state.synced(&segments, target, folder_changes);
         Ok(target)
     }
 
@@ -200,6 +259,9 @@ impl<F> State<F> {
         self.synced_up_to = self.synced_up_to.max(target);
         self.folder_synced = self.folder_synced.max(folder_changes.unwrap_or(0));
         let Some(last) = segments.last() else { return };
-        self.unsynced.retain(|segment| segment.first_position >= last.first_position);
+        // The one that holds the last safe record stays: a cut needs it.
+        let end = self.synced_end.map_or(u64::MAX, |end| end.segment);
+        let first = last.first_position.min(end);
+        self.unsynced.retain(|segment| segment.first_position >= first);
     }
 }

@@ -45,10 +45,28 @@ impl World {
                 self.log.tell(self.now, || format!("journal: {error}"));
                 self.coverage.hit("disk: a sync failed");
                 host.hub.on_journal_failed(false);
-                self.call_for_restart();
+                self.begin_journal_anew();
             }
         }
         self.note_ended_calls();
+    }
+
+    /// In the mode `power` the journal goes on in a new segment; else an operator must come.
+    pub(crate) fn begin_journal_anew(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        match host.journal.begin_anew() {
+            Ok(next) => {
+                self.coverage.hit("journal: went on after a failed sync");
+                // What was cut off will never be safe.
+                host.written.retain(|(position, _)| *position < next);
+                host.hub.on_rolled();
+            }
+            Err(error) => {
+                let what = chain(&error);
+                self.log.tell(self.now, || format!("journal: {what}"));
+                self.call_for_restart();
+            }
+        }
     }
 
     /// The journal takes no more: an operator starts the process anew after a while.

@@ -189,8 +189,8 @@ impl World {
                 });
                 host.journal.discard_batch();
                 host.hub.on_journal_failed(error.is_full());
-                if matches!(error, tomte_journal::WriteError::Poisoned { .. }) {
-                    self.call_for_restart();
+                if error.is_poisoned() {
+                    self.begin_journal_anew();
                 }
             }
         }

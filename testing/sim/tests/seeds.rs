@@ -27,6 +27,7 @@ const WANTED: &[(&str, u64)] = &[
     ("disk: a commit was refused for a full disk", 1_000),
     ("disk: a commit failed", 300),
     ("disk: a sync failed", 25),
+    ("journal: went on after a failed sync", 8),
     ("journal: caught up after a failure", 1_000),
     ("journal: a segment was begun", 1_000),
     ("journal: old segments were dropped", 500),

@@ -1,3 +1,4 @@
+mod anew;
 mod damage;
 mod faults;
 mod kill;
