@@ -17,6 +17,25 @@ pub(crate) enum Library {
     Paho,
     /// mqtt.js, Node.js.
     MqttJs,
+    /// aiomqtt, Python.
+    Aiomqtt,
+    /// gmqtt, Python.
+    Gmqtt,
+    /// The AWS IoT Device SDK v2 for Python, on awscrt.
+    AwsPython,
+    /// The AWS IoT Device SDK v2 for JavaScript, on aws-crt.
+    AwsNode,
+}
+
+impl Library {
+    /// Every library, in no order.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Paho, Self::MqttJs, Self::Aiomqtt, Self::Gmqtt, Self::AwsPython, Self::AwsNode];
+
+    /// The highest quality of service that it has.
+    pub(crate) fn best_qos(self) -> u8 {
+        if matches!(self, Self::AwsPython | Self::AwsNode) { 1 } else { 2 }
+    }
 }
 
 /// Whether the client has a session that outlives its connection.
@@ -76,8 +95,17 @@ impl Client {
 
     /// Starts it; it subscribes and then prints what it gets.
     pub(crate) fn subscribe(&self, filter: &str, qos: u8) -> Running {
-        let mut running = self.start(json!({"do": "subscribe", "filter": filter, "qos": qos}));
-        running.expect("subscribed");
+        self.subscribe_with(filter, qos, json!({}))
+    }
+
+    /// As [`Self::subscribe`], with `more` of what a client can be told.
+    pub(crate) fn subscribe_with(&self, filter: &str, qos: u8, mut more: Value) -> Running {
+        more["do"] = "subscribe".into();
+        more["filter"] = filter.into();
+        more["qos"] = qos.into();
+        let mut running = self.start(more);
+        let codes = running.expect("subscribed")["codes"].clone();
+        assert_eq!(codes, json!([qos]), "{self:?} subscribes to {filter}");
         running
     }
 
@@ -148,6 +176,10 @@ impl Client {
         let (mut command, script) = match self.library {
             Library::Paho => (peers::python(), "paho_client.py"),
             Library::MqttJs => (peers::node(), "mqttjs_client.js"),
+            Library::Aiomqtt => (peers::python(), "aiomqtt_client.py"),
+            Library::Gmqtt => (peers::python(), "gmqtt_client.py"),
+            Library::AwsPython => (peers::python(), "aws_client.py"),
+            Library::AwsNode => (peers::node(), "aws_client.js"),
         };
         command.arg(format!("{folder}/{script}"));
         command

@@ -1,8 +1,8 @@
 //! Clients of four origins, both versions of MQTT, plain and with certificates.
 
-use tomte_testkit::{DeviceFiles, Hub, Output, peers};
+use tomte_testkit::{DeviceFiles, Hub, Output, Process, peers, until};
 
-use crate::client::{Client, Library};
+use crate::client::{Client, Library, PATIENCE};
 use crate::manifests::broker;
 use crate::rust_client::RustClient;
 
@@ -108,4 +108,34 @@ fn wildcards_choose_exactly_their_topics() {
     assert_eq!([one_level.payload(), one_level.payload()], ["w/a/end", "w/b/end"]);
     let got: Vec<String> = (0..4).map(|_| all.payload()).collect();
     assert_eq!(got, ["w", "w/a/end", "w/a/b/end", "w/b/end"]);
+}
+
+/// Proves a part of: MQT-1.
+#[test]
+fn mosquittos_request_and_its_will_arrive_with_their_properties() {
+    let hub = Hub::start(&broker()).unwrap();
+    let files = hub.device("one").unwrap();
+    let mut server = Client::anonymous(Library::Paho, 5, "server", hub.mqtt)
+        .start(serde_json::json!({"do": "answer", "filter": "requests", "qos": 2}));
+    server.expect("subscribed");
+    let mut request = mosquitto("mosquitto_rr", &hub, &files);
+    request.args(["-V", "5", "-q", "2", "-t", "requests", "-e", "answers/1", "-m", "how warm"]);
+    let got = Output::of(request.args(["-D", "publish", "correlation-data", "9", "-W", "20"]));
+    assert_eq!(got.unwrap().stdout, "answer to how warm\n");
+
+    let mut receiver =
+        Client::anonymous(Library::Paho, 5, "receiver", hub.mqtt).subscribe("will", 2);
+    let mut dying = mosquitto("mosquitto_sub", &hub, &files);
+    dying.args(["-V", "5", "-i", "dying", "-d", "-t", "x", "--will-topic", "will"]);
+    dying.args(["--will-payload", "gone", "--will-qos", "2"]);
+    dying.args(["-D", "will", "content-type", "text/plain"]);
+    let mut dying = Process::start(&mut dying).unwrap();
+    // What it says comes in blocks; the hub sees it at once.
+    until("its connection", PATIENCE, || {
+        hub.status().unwrap().devices["one"].connected.then_some(())
+    });
+    dying.kill9();
+    let will = receiver.expect("message");
+    assert_eq!((&will["payload"], &will["qos"]), (&"gone".into(), &2.into()));
+    assert_eq!(will["properties"]["content_type"], "text/plain");
 }

@@ -11,6 +11,7 @@ mod clients;
 mod command_line;
 mod crash;
 mod deployment;
+mod libraries;
 mod main_job;
 mod manifests;
 mod rust_client;
