@@ -20,7 +20,6 @@ use crate::flow::FlowEvent;
 use crate::hub::Timer;
 use crate::record::{Destination, Record};
 use crate::session::{Delivery, Keeper, Owner, Session};
-use crate::wills::Will;
 
 /// Longest client identifier, in bytes.
 const MAX_CLIENT_ID_BYTES: usize = 256;
@@ -53,7 +52,6 @@ impl Hub {
             self.refuse_connect(slot, connect.version, refusal.reason(), refusal.to_string());
             return;
         }
-        connection.will = connect.will.as_ref().map(Will::of);
         let owner = connection.owner().clone();
         let serial = connection.serial;
         let assigned =
@@ -75,13 +73,18 @@ impl Hub {
         session.connection = Some(slot);
         session.machine.set_window(window);
         session.machine.set_receive_maximum(receive_maximum);
+        let session_serial = session.serial;
+        if let Some(will) = &connect.will {
+            self.keep_will(slot, session_serial, will);
+        }
         self.counters.add(Counter::Connected);
         self.flow.tell(now, || FlowEvent::Connected(owner));
         self.send_connack(slot, connect, present, assigned.as_deref(), expiry_s);
         self.watch_connection(slot);
         self.gate_if_persistent(slot, index);
         if self.ledger.appended() > before {
-            // A clean session may have ended a kept one, which must not come back after a crash.
+            // A clean session may have ended a kept one, which must not come back after a crash,
+            // or have left a will.
             self.gate(slot);
         }
         if present {
@@ -196,7 +199,10 @@ impl Hub {
         self.send_disconnect(old, ReasonCode::SessionTakenOver);
         if let Some(connection) = self.connection_mut(old) {
             connection.session = None;
-            connection.will.take_if(|will| resumes && will.delay_s > 0);
+            let delayed = connection.will.take_if(|will| resumes && will.will.delay_s > 0);
+            if let Some(will) = delayed {
+                self.forget_will(&will);
+            }
         }
         self.close(old, CloseReason::TakenOver);
     }
@@ -311,10 +317,11 @@ impl Hub {
 
     pub(crate) fn on_disconnect(&mut self, _now: Time, slot: Slot, disconnect: &Disconnect<'_>) {
         let Some(connection) = self.connection_mut(slot) else { return };
-        if disconnect.reason == ReasonCode::Success {
-            connection.will = None;
-        }
         let session = connection.session;
+        let will = connection.will.take_if(|_| disconnect.reason == ReasonCode::Success);
+        if let Some(will) = will {
+            self.forget_will(&will);
+        }
         if let (Some(seconds), Some(index)) = (disconnect.session_expiry_seconds, session) {
             self.change_expiry(slot, index, seconds);
         }
@@ -398,7 +405,7 @@ impl Hub {
         std::mem::take(&mut session.ids).forget_all(&mut self.ledger);
         // The end of the session ends the delay of its will too.
         if let Some(will) = session.will.take() {
-            self.publish_waiting_will(now, &session.owner, session.serial, &will);
+            self.publish_will(now, &will);
         }
         if let Some(kept) = session.kept {
             self.ledger.forget(kept);

@@ -5,7 +5,7 @@ use std::fmt;
 use tomte_base::{LogPosition, Source};
 
 use crate::Owner;
-use crate::wills::Will;
+use crate::wills::KeptWill;
 
 /// The host's number for a connection. It may be used again once the host has said
 /// [`Hub::on_closed`](crate::Hub::on_closed).
@@ -77,7 +77,7 @@ pub(crate) struct Connection {
     pub(crate) source: Source,
     pub(crate) mqtt: tomte_mqtt::connection::Connection,
     pub(crate) session: Option<u32>,
-    pub(crate) will: Option<Box<Will>>,
+    pub(crate) will: Option<Box<KeptWill>>,
     /// Encoded packets that the host has yet to write.
     pub(crate) out: Vec<u8>,
     /// How much of `out` answers what the client sent, in bytes.

@@ -15,6 +15,7 @@ use tomte_mqtt::codec::{self, ReasonCode, Version};
 use tomte_mqtt::session::{Pubrec, Qos2Receive};
 
 use crate::counter::Counter;
+use crate::fan_out::Receipt;
 use crate::hub::{Ack, AckKind};
 use crate::ledger::{Kept, Ledger};
 use crate::record::Record;
@@ -113,9 +114,9 @@ impl Hub {
     }
 
     /// What the journal ties a QoS 2 message to: the session and the packet identifier.
-    pub(crate) fn receipt(&self, index: Option<u32>, packet_id: u16) -> Option<(u64, u16)> {
+    pub(crate) fn receipt(&self, index: Option<u32>, packet_id: u16) -> Option<Receipt> {
         let session = self.sessions.get(index? as usize)?.as_ref()?;
-        session.is_persistent().then_some((session.serial, packet_id))
+        session.is_persistent().then_some(Receipt::Packet(session.serial, packet_id))
     }
 
     /// A QoS 2 message was passed on: its packet identifier is kept until PUBREL.
@@ -308,8 +309,10 @@ impl Hub {
 
 impl Session {
     /// The packet identifiers of QoS 2 messages that the journal ties to a message it keeps.
-    pub(crate) fn receipts(&self) -> impl Iterator<Item = (MessageId, (u64, u16))> {
+    pub(crate) fn receipts(&self) -> impl Iterator<Item = (MessageId, Receipt)> {
         let received = self.ids.received.iter();
-        received.filter_map(|(id, received)| Some((received.message?, (self.serial, *id))))
+        received.filter_map(|(id, received)| {
+            Some((received.message?, Receipt::Packet(self.serial, *id)))
+        })
     }
 }

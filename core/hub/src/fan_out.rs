@@ -84,11 +84,20 @@ pub(crate) struct Incoming<'a> {
     pub(crate) source: &'a Source,
     pub(crate) properties: Option<&'a Properties>,
     pub(crate) from_session: Option<u32>,
-    /// Session and packet identifier of a QoS 2 message that the journal must know again.
-    pub(crate) receipt: Option<(u64, u16)>,
+    /// What it came from, if the journal must not take that for a new one after a crash.
+    pub(crate) receipt: Option<Receipt>,
     pub(crate) expires: Time,
     pub(crate) hops: u8,
     pub(crate) cause: Option<MessageId>,
+}
+
+/// What the journal ties a message to, in one record with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    /// A QoS 2 message: its session and packet identifier.
+    Packet(u64, u16),
+    /// A will that is over with this message.
+    Will(u64),
 }
 
 /// What became of a message.
@@ -417,12 +426,14 @@ impl Hub {
         &mut self,
         message: &Arc<Message>,
         destinations: Vec<Destination>,
-        receipt: Option<(u64, u16)>,
+        receipt: Option<Receipt>,
     ) {
-        let kept = self.ledger.keep(|out| match receipt {
-            Some(from) => record::encode_accepted_from(out, from, message, &destinations),
-            None => record::encode_accepted(out, message, &destinations),
-        });
+        let kept = self
+            .ledger
+            .keep(|out| record::encode_accepted_by(out, receipt, message, &destinations));
+        if let Some(Receipt::Will(number)) = receipt {
+            self.published_wills.push_back((kept.position, message.id, number));
+        }
         let stored = Stored { message: Arc::clone(message), kept, destinations };
         self.stored.insert(message.id, stored);
     }

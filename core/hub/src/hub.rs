@@ -1,7 +1,7 @@
 //! The machine itself: its parts, its inputs, its clock.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tomte_base::{LogPosition, Message, MessageId, Time, TopicName};
@@ -100,6 +100,8 @@ pub struct Hub {
     pub(crate) by_client: HashMap<(Owner, Arc<str>), u32>,
     pub(crate) by_serial: HashMap<u64, u32>,
     pub(crate) stored: HashMap<MessageId, Stored>,
+    /// Messages that wills became and whose records are not safe yet, with the numbers of the wills.
+    pub(crate) published_wills: VecDeque<(LogPosition, MessageId, u64)>,
     pub(crate) holds: Holds,
     pub(crate) scheduler: Scheduler,
     pub(crate) calls: Calls,
@@ -151,6 +153,7 @@ impl Hub {
             by_client: HashMap::new(),
             by_serial: HashMap::new(),
             stored: HashMap::new(),
+            published_wills: VecDeque::new(),
             holds: Holds::default(),
             scheduler: Scheduler::new(scheduling, resources),
             calls: Calls::new(seed),
@@ -248,8 +251,10 @@ impl Hub {
         let owner = connection.owner().clone();
         // The socket may end before the host comes to the close that was asked for.
         let reason = connection.closing.as_ref().unwrap_or(reason);
-        if let Some(will) = connection.will.filter(|_| *reason != CloseReason::Shutdown) {
-            self.leave_will(now, &owner, connection.session, will);
+        match connection.will {
+            Some(will) if *reason == CloseReason::Shutdown => self.forget_will(&will),
+            Some(will) => self.leave_will(now, connection.session, will),
+            None => {}
         }
         if let Some(session) = connection.session {
             self.flow.tell(now, || FlowEvent::Disconnected(owner, reason.to_string()));
@@ -345,6 +350,7 @@ impl Hub {
             self.send_ack(ack);
         }
         let ledger_position = self.ledger.durable();
+        while self.published_wills.pop_front_if(|(at, ..)| *at <= ledger_position).is_some() {}
         let mut still_gated = Vec::new();
         for slot in std::mem::take(&mut self.gated) {
             match self.connection(slot) {

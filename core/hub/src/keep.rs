@@ -46,9 +46,7 @@ impl Session {
             sent.kept = ledger.keep(|out| record.encode(out));
         }
         if let Some(will) = self.will.as_mut().filter(|will| choose(&will.kept)) {
-            ledger.forget(will.kept);
-            let record = will.record(self.serial);
-            will.kept = ledger.keep(|out| record.encode(out));
+            will.write(ledger);
         }
     }
 

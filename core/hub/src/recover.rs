@@ -15,12 +15,13 @@ use tomte_route::Hold;
 use crate::Hub;
 use crate::counter::Counter;
 use crate::exactly_once::{ReceivedId, SentId};
+use crate::fan_out::Receipt;
 use crate::flow::{Hop, HopKind};
 use crate::hub::{Ack, Stored, Timer};
 use crate::ledger::{Kept, Ledger};
 use crate::record::{self, BadRecord, Destination, Record};
 use crate::session::{Delivery, Keeper, KeptSubscription, Owner, Session, Subscription};
-use crate::wills::WaitingWill;
+use crate::wills::KeptWill;
 
 /// Why the journal could not be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -45,15 +46,14 @@ struct FoundSession {
     subscriptions: BTreeMap<TopicFilter, (Subscription, Kept)>,
     sent: BTreeMap<u16, SentId>,
     received: BTreeMap<u16, FoundReceived>,
-    will: Option<WaitingWill>,
 }
 
 impl FoundSession {
     fn new(owner: Owner, client_id: String, expiry_s: u32, kept: Kept) -> Self {
         let (subscriptions, sent) = (BTreeMap::new(), BTreeMap::new());
-        let (received, will) = (BTreeMap::new(), None);
+        let received = BTreeMap::new();
         let left = None;
-        Self { owner, client_id, expiry_s, kept, left, subscriptions, sent, received, will }
+        Self { owner, client_id, expiry_s, kept, left, subscriptions, sent, received }
     }
 
     /// What the journal says of it, from `before` on.
@@ -61,7 +61,6 @@ impl FoundSession {
         self.subscriptions.retain(|_, (_, kept)| kept.position >= before);
         self.sent.retain(|_, sent| sent.kept.position >= before);
         self.received.retain(|_, received| received.position >= before);
-        self.will.take_if(|will| will.kept.position < before);
     }
 }
 
@@ -89,6 +88,7 @@ pub struct Recovery {
     sessions: BTreeMap<u64, FoundSession>,
     messages: BTreeMap<MessageId, FoundMessage>,
     retained: BTreeMap<TopicName, (Message, Kept)>,
+    wills: BTreeMap<u64, Box<KeptWill>>,
     next_message: MessageId,
     next_session: u64,
 }
@@ -111,8 +111,8 @@ impl Recovery {
                 self.next_session = self.next_session.max(session + 1);
                 let mut found = FoundSession::new(owner, client_id, expiry_s, kept);
                 if let Some(old) = self.sessions.remove(&session) {
-                    let FoundSession { subscriptions, sent, received, will, .. } = old;
-                    found = FoundSession { subscriptions, sent, received, will, ..found };
+                    let FoundSession { subscriptions, sent, received, .. } = old;
+                    found = FoundSession { subscriptions, sent, received, ..found };
                 }
                 self.sessions.insert(session, found);
             }
@@ -176,16 +176,19 @@ impl Recovery {
                     session.sent.remove(&packet_id);
                 }
             }
-            Record::WillWaits { session, due, will } => {
-                if let Some(session) = self.sessions.get_mut(&session) {
-                    session.will = Some(WaitingWill { due, will: Box::new(will), kept });
-                }
+            Record::WillKept { number, session, owner, due, will } => {
+                self.next_session = self.next_session.max(number + 1);
+                let will = KeptWill { number, session, owner, due, will, kept };
+                self.wills.insert(number, Box::new(will));
             }
-            Record::WillOver { session } => {
-                if let Some(session) = self.sessions.get_mut(&session) {
-                    session.will = None;
-                }
+            Record::WillOver { number } => {
+                self.wills.remove(&number);
             }
+            Record::AcceptedWill { number, message, destinations } => {
+                self.wills.remove(&number);
+                self.accepted(message, destinations, kept);
+            }
+            Record::Confirmed { .. } => {}
             Record::Done { message, destination } => self.done(message, &destination),
             Record::Retained { message } => {
                 self.next_message = self.next_message.max(message.id.next());
@@ -225,6 +228,7 @@ impl Recovery {
         }
         self.messages.retain(|_, found| found.kept.position >= before);
         self.retained.retain(|_, (_, kept)| kept.position >= before);
+        self.wills.retain(|_, will| will.kept.position >= before);
     }
 
     fn done(&mut self, message: MessageId, destination: &Destination) {
@@ -309,6 +313,9 @@ impl Hub {
         for found in messages.into_values() {
             self.recover_message(now, found);
         }
+        for will in recovery.wills.into_values() {
+            self.recover_will(now, will);
+        }
         self.arm_sweep();
     }
 
@@ -331,13 +338,7 @@ impl Hub {
         let session = self.session_mut(index).expect("it was just added");
         session.kept = Some(found.kept);
         session.ends = ends;
-        session.will = found.will;
-        let due = session.will.as_ref().map(|will| (will.due, will.kept));
         self.timers.push(Reverse((ends, Timer::Session(serial))));
-        if let Some((due, kept)) = due {
-            self.ledger.still_kept(kept);
-            self.timers.push(Reverse((due, Timer::Will(serial))));
-        }
         self.recover_received(index, found.received);
         self.recover_sent(index, found.sent, messages);
     }
@@ -530,6 +531,12 @@ impl Hub {
             session.write_parts(ledger, |kept| moves || choose(kept));
             receipts.extend(session.receipts());
         }
+        let wills = self.connections.iter_mut().flatten().filter_map(|c| c.will.as_mut());
+        for will in wills.filter(|will| choose(&will.kept)) {
+            will.write(ledger);
+        }
+        let published = self.published_wills.iter_mut();
+        receipts.extend(published.map(|(_, message, number)| (*message, Receipt::Will(*number))));
         // In the order in which they lie in the journal: what the hub writes follows from what came
         // in, not from the order of a hash map.
         let mut stored: Vec<_> = self.stored.values_mut().filter(|s| choose(&s.kept)).collect();
@@ -537,11 +544,12 @@ impl Hub {
         for stored in stored {
             ledger.forget(stored.kept);
             let (message, destinations) = (&stored.message, &stored.destinations);
-            stored.kept = ledger.keep(|out| match receipts.get(&message.id) {
-                Some(from) => record::encode_accepted_from(out, *from, message, destinations),
-                None => record::encode_accepted(out, message, destinations),
-            });
+            let receipt = receipts.get(&message.id).copied();
+            stored.kept =
+                ledger.keep(|out| record::encode_accepted_by(out, receipt, message, destinations));
         }
+        let appended = ledger.appended();
+        self.published_wills.iter_mut().for_each(|(position, ..)| *position = appended);
         for session in self.sessions.iter_mut().flatten() {
             let moves = moved.contains(&session.serial);
             session.write_received(ledger, |kept| moves || choose(kept));

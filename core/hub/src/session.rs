@@ -10,7 +10,7 @@ use tomte_broker::Queue;
 use crate::Slot;
 use crate::exactly_once::KeptIds;
 use crate::ledger::Kept;
-use crate::wills::WaitingWill;
+use crate::wills::KeptWill;
 
 /// Who a connection or session belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,7 +141,7 @@ pub(crate) struct Session {
     /// Packet identifiers of QoS 2 in the journal.
     pub(crate) ids: KeptIds,
     /// The will of its last connection, while its delay runs.
-    pub(crate) will: Option<WaitingWill>,
+    pub(crate) will: Option<Box<KeptWill>>,
 }
 
 /// A subscription and its record in the journal.

@@ -87,7 +87,12 @@ impl World {
             Ok(host) => {
                 self.tell(|| "the hub is up".to_owned());
                 self.coverage.hit("recovery");
-                self.oracle.on_recovered(self.now + self.skew, host.durable.last);
+                let now = self.now + self.skew;
+                self.oracle.on_recovered(now, host.durable.last);
+                for (owner, will) in host.durable.wills() {
+                    self.coverage.hit("will: published after a crash");
+                    self.oracle.on_will_after_crash(now, &owner, &will);
+                }
                 self.host = Some(host);
                 if fails && self.rng.chance(500) {
                     self.coverage.hit("crash: right after the recovery");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use tomte_base::MessageId;
-use tomte_core_hub::{Destination, Owner, Record};
+use tomte_core_hub::{Destination, Owner, Record, Will};
 
 use crate::mark::Mark;
 
@@ -28,6 +28,8 @@ pub(crate) struct Durable {
     sessions: BTreeMap<u64, Session>,
     marks: HashSet<Mark>,
     messages: BTreeMap<MessageId, Kept>,
+    /// Wills that are not over, by number, with the position of their record.
+    wills: BTreeMap<u64, (u64, Owner, Will)>,
     /// Calls that ended, since the last look.
     pub(crate) ended_calls: Vec<(String, Mark)>,
     pub(crate) last: u64,
@@ -53,6 +55,10 @@ impl Durable {
                     session.filters.remove(filter.as_str());
                 }
             }
+            Record::AcceptedWill { number, message, destinations } => {
+                self.wills.remove(&number);
+                self.take_in(position, Record::Accepted { message, destinations });
+            }
             Record::Accepted { message, destinations } => {
                 if let Some((mark, _)) = Mark::read(&message.payload) {
                     self.marks.insert(mark);
@@ -71,6 +77,10 @@ impl Durable {
                     self.ended_calls.push((function.to_string(), kept.mark));
                 }
             }
+            Record::WillKept { number, owner, will, .. } => {
+                self.wills.insert(number, (position, owner, will));
+            }
+            Record::WillOver { number } => drop(self.wills.remove(&number)),
             Record::Superseded { before } => self.supersede(before.0),
             _ => {}
         }
@@ -82,9 +92,15 @@ impl Durable {
             self.ended_calls.extend(kept.calls.into_iter().map(|name| (name, kept.mark)));
         }
         self.sessions.retain(|_, session| session.position >= before);
+        self.wills.retain(|_, (position, ..)| *position >= before);
         for session in self.sessions.values_mut() {
             session.filters.retain(|_, position| *position >= before);
         }
+    }
+
+    /// The wills that are not over, whose clients lost their connections with the process.
+    pub(crate) fn wills(&self) -> Vec<(Owner, Will)> {
+        self.wills.values().map(|(_, owner, will)| (owner.clone(), will.clone())).collect()
     }
 
     /// What a message kept before and does not keep any more has ended.

@@ -42,6 +42,7 @@ const WANTED: &[(&str, u64)] = &[
     ("delivery: retained", 5_000),
     ("delivery: result of a function", 10_000),
     ("delivery: will", 800),
+    ("will: published after a crash", 100),
     ("hold: delivered on return", 1_500),
     ("client: sent a message again", 5_000),
     ("client: stopped reading", 300),

@@ -169,7 +169,7 @@ fn a_will_that_was_cancelled_stays_so_after_a_crash() {
     let (mut bed, _) = watched();
     let client = connect(&mut bed, false, 10, 100);
     bed.drop_connection(client);
-    connect(&mut bed, false, 10, 100);
+    bed.connect("", "c", false);
     bed.crash(open());
     let watcher = watch(&mut bed);
     bed.advance(seconds(50));
@@ -188,6 +188,144 @@ fn a_will_that_waits_is_written_again_after_a_failed_commit() {
     let watcher = watch(&mut bed);
     bed.advance(seconds(10));
     assert_eq!(came(&mut bed, watcher), 1);
+}
+
+/// A hub with a kept session that waits for wills, and its client away.
+fn with_absent_watcher() -> Bed {
+    let mut bed = Bed::new(open());
+    let receiver = bed.connect("", "receiver", false);
+    bed.subscribe(receiver, "gone", QoS::ExactlyOnce);
+    bed.drop_connection(receiver);
+    bed
+}
+
+/// How many wills wait for the client of [`with_absent_watcher`].
+fn waiting(bed: &mut Bed) -> usize {
+    let receiver = bed.connect("", "receiver", false);
+    let n = bed.received(receiver).iter().filter(|word| word.starts_with("publish gone")).count();
+    bed.drop_connection(receiver);
+    n
+}
+
+/// Proves a part of: MQT-2.
+#[test]
+fn the_will_of_a_connected_client_is_published_once_when_the_process_died() {
+    for (clean, expiry_s) in [(true, 0), (true, 100), (false, 100)] {
+        let mut bed = with_absent_watcher();
+        connect(&mut bed, clean, 0, expiry_s);
+        for _ in 0..3 {
+            bed.crash(open());
+            assert_eq!(waiting(&mut bed), 1, "clean {clean}, kept for {expiry_s} s");
+        }
+    }
+}
+
+#[test]
+fn a_will_with_a_delay_waits_for_a_client_that_the_crash_cut_off() {
+    let mut bed = with_absent_watcher();
+    connect(&mut bed, false, 10, 100);
+    bed.crash(open());
+    assert_eq!(waiting(&mut bed), 0);
+    bed.advance(seconds(10));
+    assert_eq!(waiting(&mut bed), 1);
+
+    let mut bed = with_absent_watcher();
+    connect(&mut bed, false, 10, 100);
+    bed.crash(open());
+    bed.advance(seconds(5));
+    bed.connect("", "c", false);
+    bed.advance(seconds(50));
+    bed.crash(open());
+    assert_eq!(waiting(&mut bed), 0, "the client came back in time");
+}
+
+#[test]
+fn a_client_that_said_goodbye_leaves_no_will_to_a_crash() {
+    let mut bed = with_absent_watcher();
+    let client = connect(&mut bed, true, 0, 0);
+    disconnect(&mut bed, client, ReasonCode::Success);
+    let client = connect(&mut bed, false, 10, 100);
+    disconnect(&mut bed, client, ReasonCode::Success);
+    bed.crash(open());
+    bed.advance(seconds(10));
+    assert_eq!(waiting(&mut bed), 0);
+}
+
+#[test]
+fn a_take_over_leaves_the_will_of_the_new_connection_only() {
+    for delay_s in [0, 10] {
+        let mut bed = with_absent_watcher();
+        connect(&mut bed, false, delay_s, 100);
+        connect(&mut bed, false, delay_s, 100);
+        let published = usize::from(delay_s == 0);
+        assert_eq!(waiting(&mut bed), published, "that of the connection that was taken over");
+        bed.crash(open());
+        bed.advance(seconds(10));
+        assert_eq!(waiting(&mut bed), published + 1, "delay {delay_s}");
+    }
+}
+
+#[test]
+fn only_a_client_with_a_will_writes_and_it_is_confirmed_when_that_is_safe() {
+    let mut bed = Bed::new(open());
+    bed.connect("", "plain", true);
+    assert_eq!(bed.log.len(), 0);
+    bed.disk_full = true;
+    let client = connect(&mut bed, true, 0, 0);
+    assert!(bed.received(client).is_empty(), "no CONNACK");
+    bed.disk_full = false;
+    let client = connect(&mut bed, true, 0, 0);
+    assert_eq!(bed.received(client), ["connack Success present=false"]);
+    assert!(!bed.log.is_empty());
+}
+
+#[test]
+fn a_crash_in_the_middle_of_publishing_a_will_neither_loses_nor_doubles_it() {
+    let mut bed = with_absent_watcher();
+    let client = connect(&mut bed, true, 0, 0);
+    let before = bed.log.len();
+    bed.drop_connection(client);
+    let whole = bed.log.clone();
+    for cut in before..=whole.len() {
+        bed.log = whole[..cut].to_vec();
+        for _ in 0..2 {
+            bed.crash(open());
+        }
+        assert_eq!(waiting(&mut bed), 1, "{cut} of {} records", whole.len());
+    }
+}
+
+#[test]
+fn a_will_that_was_published_while_the_disk_was_full_is_published_once() {
+    let mut bed = with_absent_watcher();
+    let client = connect(&mut bed, true, 0, 0);
+    bed.disk_full = true;
+    bed.drop_connection(client);
+    bed.disk_full = false;
+    let before = bed.log.len();
+    bed.connect("", "other", false);
+    let whole = bed.log.clone();
+    for cut in before..=whole.len() {
+        bed.log = whole[..cut].to_vec();
+        bed.crash(open());
+        assert_eq!(waiting(&mut bed), 1, "{cut} of {} records", whole.len());
+    }
+}
+
+#[test]
+fn the_will_of_a_connected_client_is_written_again_after_a_failed_commit_and_in_a_compaction() {
+    let mut bed = with_absent_watcher();
+    connect(&mut bed, true, 0, 0);
+    bed.disk_full = true;
+    bed.connect("", "other", false);
+    bed.disk_full = false;
+    bed.connect("", "other", false);
+    let end = bed.hub.ledger.appended().next();
+    bed.hub.copy_forward(&(tomte_base::LogPosition(0)..end));
+    bed.turn();
+    bed.log.retain(|(position, _)| *position >= end);
+    bed.crash(open());
+    assert_eq!(waiting(&mut bed), 1);
 }
 
 #[test]

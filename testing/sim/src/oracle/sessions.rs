@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use tomte_base::{QoS, Source, Time, topic_matches};
+use tomte_core_hub::{Owner, Will};
 use tomte_mqtt::codec::{self, Connect, Disconnect, Packet, ReasonCode, Subscribe, Version};
 
 use crate::network::ConnId;
@@ -301,18 +302,7 @@ impl Oracle {
         }
         let will = self.lines.get_mut(&id).and_then(|line| Some((line.device, line.will.take()?)));
         if let Some((device, (topic, payload, qos, retain))) = will {
-            self.expected.wills += 1;
-            let incoming = Incoming {
-                source: source_of(device),
-                from: None,
-                topic: &topic,
-                payload: &payload,
-                qos,
-                retain,
-                expires: false,
-                cause: Cause::Nobody,
-            };
-            self.take_message(now, incoming);
+            self.take_will(now, source_of(device), (&topic, &payload), qos, retain);
         }
         let Some(kept) = self.kept_of(id) else { return };
         kept.line = None;
@@ -322,6 +312,27 @@ impl Oracle {
             let key = self.lines.get(&id).and_then(|line| line.key.clone());
             self.sessions.remove(&key.expect("it has a session"));
         }
+    }
+
+    /// The hub publishes a will.
+    fn take_will(
+        &mut self,
+        now: Time,
+        source: Source,
+        (topic, payload): (&str, &[u8]),
+        qos: QoS,
+        retain: bool,
+    ) {
+        self.expected.wills += 1;
+        let (from, expires, cause) = (None, false, Cause::Nobody);
+        let incoming = Incoming { source, from, topic, payload, qos, retain, expires, cause };
+        self.take_message(now, incoming);
+    }
+
+    /// The journal had the will of a client that lost its connection with the process.
+    pub(crate) fn on_will_after_crash(&mut self, now: Time, owner: &Owner, will: &Will) {
+        let content = (will.topic.as_str(), &will.payload[..]);
+        self.take_will(now, owner.source(), content, will.qos, will.retain);
     }
 
     /// CONNACK leaves.

@@ -1,0 +1,126 @@
+use bytes::Bytes;
+use tomte_base::{Properties, Source};
+
+use super::*;
+
+fn message() -> Message {
+    Message {
+        id: MessageId(7),
+        topic: TopicName::new("a/b").unwrap(),
+        payload: Bytes::from_static(b"\x00\xff"),
+        qos: QoS::AtLeastOnce,
+        retain: true,
+        source: Source::Device(DeviceName::new("fan").unwrap()),
+        received: Time(9),
+        expires: Time::NEVER,
+        properties: Some(Box::new(Properties {
+            payload_is_utf8: true,
+            content_type: Some("text/plain".into()),
+            response_topic: None,
+            correlation_data: Some(Bytes::from_static(b"c")),
+            user: vec![("a".into(), "b".into()), ("a".into(), "c".into())],
+        })),
+        hops: 3,
+        cause: Some(MessageId(6)),
+    }
+}
+
+fn will() -> Will {
+    Will {
+        topic: TopicName::new("gone").unwrap(),
+        payload: Bytes::from_static(b"x"),
+        qos: QoS::ExactlyOnce,
+        retain: true,
+        delay_s: 5,
+        expiry_s: Some(9),
+        properties: message().properties,
+    }
+}
+
+fn records() -> Vec<Record> {
+    let filter = TopicFilter::new("a/+").unwrap();
+    let options = Subscription::from_bits(0b0010_1101, 5).unwrap();
+    let session = Destination::Session { session: 1, qos: QoS::AtLeastOnce, retain: false };
+    let call = Destination::Call {
+        function: FunctionName::new("f").unwrap(),
+        call: CallId(1 << 100),
+        route: "hot".into(),
+    };
+    let hold = Destination::Hold { device: DeviceName::new("fan").unwrap(), until: Time(1) };
+    vec![
+        Record::SessionOpened {
+            session: 1,
+            owner: Owner::Anonymous,
+            client_id: "ä".into(),
+            expiry_s: 60,
+        },
+        Record::SessionLeft { session: 1, ends: Time(5) },
+        Record::SessionClosed { session: 1 },
+        Record::Subscribed { session: 1, filter: filter.clone(), options },
+        Record::Unsubscribed { session: 1, filter },
+        Record::Accepted { message: message(), destinations: vec![session.clone(), call, hold] },
+        Record::Done { message: MessageId(7), destination: session.clone() },
+        Record::Retained { message: message() },
+        Record::RetainedCleared { topic: TopicName::new("a").unwrap() },
+        Record::Numbers { next_message: MessageId(8), next_session: 2 },
+        Record::Superseded { before: LogPosition(3) },
+        Record::SessionReturned { session: 1 },
+        Record::Sending { session: 1, packet_id: 65_535, message: MessageId(7), order: 4 },
+        Record::Released { session: 1, packet_id: 1, message: MessageId(7), order: 5 },
+        Record::Completed { session: 1, packet_id: 2 },
+        Record::Received { session: 1, packet_id: 3 },
+        Record::ReceiveEnded { session: 1, packet_id: 3 },
+        Record::AcceptedFrom {
+            session: 1,
+            packet_id: 3,
+            message: message(),
+            destinations: vec![session],
+        },
+        Record::WillKept {
+            number: 9,
+            session: 1,
+            owner: Owner::Device(DeviceName::new("fan").unwrap()),
+            due: Some(Time(8)),
+            will: will(),
+        },
+        Record::WillKept {
+            number: 9,
+            session: 1,
+            owner: Owner::Anonymous,
+            due: None,
+            will: will(),
+        },
+        Record::WillOver { number: 9 },
+        Record::AcceptedWill { number: 9, message: message(), destinations: vec![] },
+        Record::Confirmed {
+            message: MessageId(7),
+            destinations: vec![Destination::Session {
+                session: 1,
+                qos: QoS::AtLeastOnce,
+                retain: false,
+            }],
+        },
+    ]
+}
+
+#[test]
+fn every_record_reads_back_as_it_was() {
+    for record in records() {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        assert_eq!(Record::decode(&bytes), Ok(record));
+    }
+}
+
+#[test]
+fn a_record_cut_anywhere_or_too_long_is_refused() {
+    for record in records() {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        for cut in 0..bytes.len() {
+            assert!(Record::decode(&bytes[..cut]).is_err(), "{record:?} cut at {cut}");
+        }
+        bytes.push(0);
+        assert!(Record::decode(&bytes).is_err(), "{record:?} with one byte more");
+    }
+}
