@@ -1,4 +1,5 @@
 use crate::frame::{self, FLAG_AFTER_GAP, MAX_RECORD_BYTES};
+use crate::places::{Place, SegmentPlaces};
 
 /// Capacity that the buffer keeps after a batch; what one huge batch took beyond it is given back.
 const KEPT_CAPACITY_BYTES: usize = 1 << 20;
@@ -7,6 +8,8 @@ const KEPT_CAPACITY_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
+    /// Some of the records, with their offsets in `bytes`.
+    places: SegmentPlaces,
     /// Position of the first record, when there is one.
     first: Option<u64>,
     /// Position of the last record, or of the last one written when there is none.
@@ -17,11 +20,22 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn after(last: u64) -> Self {
-        Self { bytes: Vec::new(), first: None, last, gap_allowed: false }
+        Self {
+            bytes: Vec::new(),
+            places: SegmentPlaces::default(),
+            first: None,
+            last,
+            gap_allowed: false,
+        }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Returns where records lie once the batch is written at `start` of a segment.
+    pub(crate) fn places_from(&self, start: u64) -> impl Iterator<Item = Place> {
+        self.places.shifted_by(start)
     }
 
     pub(crate) fn first(&self) -> Option<u64> {
@@ -38,6 +52,8 @@ impl Batch {
         assert!(position == expected || after_gap, "position {position}, expected {expected}");
         assert!(record.len() <= MAX_RECORD_BYTES, "a record of {} bytes", record.len());
         let flags = if after_gap { FLAG_AFTER_GAP } else { 0 };
+        let offset = self.bytes.len() as u64;
+        self.places.note(Place { position, offset });
         frame::encode_frame(&mut self.bytes, position, flags, record);
         self.first.get_or_insert(position);
         self.last = position;
@@ -46,6 +62,7 @@ impl Batch {
 
     /// Forgets records that are written now.
     pub(crate) fn written(&mut self) {
+        self.places = SegmentPlaces::default();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_CAPACITY_BYTES);
         self.first = None;

@@ -8,6 +8,8 @@ use crate::disk::{self, Disk, DiskFile, Folder};
 use crate::frame::HEADER_BYTES;
 use crate::lock::FolderLock;
 use crate::opened::{OpenJournalError, RecordRefused, Recovered};
+use crate::places::Places;
+use crate::reader::RecordReader;
 use crate::recover;
 use crate::sync::{End, SafePart, Shared, SyncHandle};
 
@@ -146,6 +148,7 @@ pub struct Journal<D: Disk = Folder> {
     active: Active<D::File>,
     batch: Batch,
     written_up_to: u64,
+    places: Arc<Places>,
     shared: Arc<Shared<D>>,
     _lock: Option<FolderLock>,
 }
@@ -210,6 +213,7 @@ impl<D: Disk> Journal<D> {
             active: found.active,
             batch: Batch::after(written_up_to),
             written_up_to,
+            places: Arc::new(found.places),
             shared,
             _lock: None,
         };
@@ -303,6 +307,7 @@ impl<D: Disk> Journal<D> {
         for later in recover::segments_after(&*self.disk, safe.end.segment)? {
             self.disk.remove(&recover::segment_name(later))?;
         }
+        self.places.cut(safe.end.segment, safe.end.bytes);
         safe.file.truncate(safe.end.bytes)?;
         safe.file.sync_data()?;
         self.disk.sync()?;
@@ -345,6 +350,7 @@ impl<D: Disk> Journal<D> {
             let oldest = self.closed.front().expect("a second segment has a first before it");
             self.disk.remove(&recover::segment_name(oldest.first_position))?;
             self.shared.folder_changed();
+            self.places.remove(oldest.first_position);
             self.closed.pop_front();
         }
         Ok(())
@@ -354,6 +360,12 @@ impl<D: Disk> Journal<D> {
     #[must_use]
     pub fn sync_handle(&self) -> SyncHandle<D> {
         SyncHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// Returns a reader of single records, for any thread.
+    #[must_use]
+    pub fn reader(&self) -> RecordReader<D> {
+        RecordReader::new(Arc::clone(&self.disk), Arc::clone(&self.places))
     }
 
     /// Returns the length of all segments together, in bytes.
@@ -398,6 +410,7 @@ impl<D: Disk> Journal<D> {
                 source,
             });
         }
+        self.places.note(self.active.segment.first_position, self.batch.places_from(offset));
         self.active.segment.bytes += self.batch.bytes().len() as u64;
         self.written_up_to = self.batch.last();
         self.batch.written();

@@ -8,6 +8,7 @@ use crate::frame::{self, Damage, HEADER_BYTES, Header};
 use crate::journal::{Active, Segment};
 use crate::lock::{FolderLock, LOCK_NAME, LockFailure};
 use crate::opened::{OpenJournalError, RecordRefused, Recovered, Truncated};
+use crate::places::{Place, Places, SegmentPlaces};
 use crate::segment_reader::{Next, SegmentReader};
 
 const SUFFIX: &str = ".journal";
@@ -67,6 +68,7 @@ pub(crate) fn lock_folder(folder: &Path) -> Result<FolderLock, OpenJournalError>
 pub(crate) struct Found<F> {
     pub(crate) recovered: Recovered,
     pub(crate) active: Active<F>,
+    pub(crate) places: Places,
     /// The segment before the active one, when it may not be on disk as a whole.
     pub(crate) unsynced: Option<Active<F>>,
 }
@@ -77,7 +79,14 @@ pub(crate) fn recover<D: Disk>(
     folder: &Path,
     on_record: impl FnMut(u64, &[u8]) -> Result<(), RecordRefused>,
 ) -> Result<Found<D::File>, OpenJournalError> {
-    let mut recovery = Recovery { disk, folder, segments: Vec::new(), truncated: None, on_record };
+    let mut recovery = Recovery {
+        disk,
+        folder,
+        segments: Vec::new(),
+        truncated: None,
+        places: Places::default(),
+        on_record,
+    };
     let mut names = recovery.segment_positions()?;
     let after_removed = recovery.remove_headless(&mut names)?;
     let mut read = recovery.read_all(&names)?;
@@ -90,7 +99,7 @@ pub(crate) fn recover<D: Disk>(
         next_position: last_position + 1,
         truncated: recovery.truncated,
     };
-    Ok(Found { recovered, active, unsynced })
+    Ok(Found { recovered, active, places: recovery.places, unsynced })
 }
 
 struct Recovery<'a, D, R> {
@@ -98,6 +107,7 @@ struct Recovery<'a, D, R> {
     folder: &'a Path,
     segments: Vec<Segment>,
     truncated: Option<Truncated>,
+    places: Places,
     on_record: R,
 }
 
@@ -271,8 +281,8 @@ impl<D: Disk, R: FnMut(u64, &[u8]) -> Result<(), RecordRefused>> Recovery<'_, D,
         let at_header = |source| self.read_error(first_position, 0, source);
         let (mut reader, _) = SegmentReader::open(file).map_err(at_header)?;
         let size = reader.size();
-        let mut last_position = first_position - 1;
-        loop {
+        let (mut last_position, mut places) = (first_position - 1, SegmentPlaces::default());
+        let damage = loop {
             let offset = reader.offset();
             match reader.next().map_err(|source| self.read_error(first_position, offset, source))? {
                 Next::Record { position, record } => {
@@ -280,17 +290,15 @@ impl<D: Disk, R: FnMut(u64, &[u8]) -> Result<(), RecordRefused>> Recovery<'_, D,
                         let file = self.folder.join(segment_name(first_position));
                         OpenJournalError::Record { file, offset, position, source }
                     })?;
+                    places.note(Place { position, offset });
                     last_position = position;
                 }
-                Next::End => {
-                    return Ok(SegmentEnd { last_position, bytes: offset, damage: None, size });
-                }
-                Next::Damaged(damage) => {
-                    let damage = Some(damage);
-                    return Ok(SegmentEnd { last_position, bytes: offset, damage, size });
-                }
+                Next::End => break None,
+                Next::Damaged(damage) => break Some(damage),
             }
-        }
+        };
+        self.places.set(first_position, places);
+        Ok(SegmentEnd { last_position, bytes: reader.offset(), damage, size })
     }
 
     /// Removes the last segment after a gap, if a power cut can have left the gap: the end of the

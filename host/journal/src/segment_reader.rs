@@ -1,4 +1,5 @@
 use std::io;
+use std::ops::Deref;
 
 use crate::disk::DiskFile;
 use crate::frame::{self, Damage, FRAME_BYTES, FrameHead, HEADER_BYTES, Header, MAX_RECORD_BYTES};
@@ -15,9 +16,10 @@ pub(crate) enum Next<'a> {
 }
 
 /// Reads a segment from front to back, holding a chunk or one record at a time.
-pub(crate) struct SegmentReader<'f, F> {
-    file: &'f F,
+pub(crate) struct SegmentReader<F> {
+    file: F,
     size: u64,
+    chunk_bytes: usize,
     /// Bytes of the file from `start` on; those before `used` are done with.
     buffer: Vec<u8>,
     start: u64,
@@ -25,12 +27,13 @@ pub(crate) struct SegmentReader<'f, F> {
     previous: u64,
 }
 
-impl<'f, F: DiskFile> SegmentReader<'f, F> {
+impl<F: Deref<Target: DiskFile>> SegmentReader<F> {
     /// Reads the header of `file`; records can be asked for when it is intact.
-    pub(crate) fn open(file: &'f F) -> io::Result<(Self, Header)> {
+    pub(crate) fn open(file: F) -> io::Result<(Self, Header)> {
         let size = file.size()?;
         let (buffer, start, used) = (Vec::new(), 0, 0);
-        let mut reader = Self { file, size, buffer, start, used, previous: 0 };
+        let mut reader =
+            Self { file, size, chunk_bytes: CHUNK_BYTES, buffer, start, used, previous: 0 };
         reader.fill(HEADER_BYTES)?;
         let header = frame::decode_header(&reader.buffer);
         if let Header::Intact { first_position, .. } = header {
@@ -38,6 +41,17 @@ impl<'f, F: DiskFile> SegmentReader<'f, F> {
             reader.previous = first_position.saturating_sub(1);
         }
         Ok((reader, header))
+    }
+
+    /// Stands in the middle of a segment, at the frame after the record at `previous`.
+    pub(crate) fn at(file: F, offset: u64, previous: u64, chunk_bytes: usize) -> io::Result<Self> {
+        let size = file.size()?;
+        Ok(Self { file, size, chunk_bytes, buffer: Vec::new(), start: offset, used: 0, previous })
+    }
+
+    /// Returns the position of the last record that was read.
+    pub(crate) fn previous(&self) -> u64 {
+        self.previous
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -78,14 +92,14 @@ impl<'f, F: DiskFile> SegmentReader<'f, F> {
         if self.buffer.len() - self.used >= wanted {
             return Ok(true);
         }
-        if self.size - self.offset() < wanted as u64 {
+        if self.size.saturating_sub(self.offset()) < wanted as u64 {
             return Ok(false);
         }
         self.buffer.drain(..self.used);
         self.start += self.used as u64;
         self.used = 0;
         let mut filled = self.buffer.len();
-        self.buffer.resize(wanted.max(CHUNK_BYTES), 0);
+        self.buffer.resize(wanted.max(self.chunk_bytes), 0);
         while filled < wanted {
             match self.file.read_at(&mut self.buffer[filled..], self.start + filled as u64) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

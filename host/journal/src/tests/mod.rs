@@ -5,6 +5,7 @@ mod kill;
 mod lock;
 mod model;
 mod power;
+mod reading;
 mod segments;
 mod throughput;
 
