@@ -3,6 +3,7 @@
 //! Nothing here has behaviour of its own beyond checking its own form: a [`TopicName`] that exists
 //! is a valid topic name, a [`DeviceName`] that exists is a valid device name.
 
+mod error_chain;
 mod id;
 mod message;
 mod name;
@@ -12,6 +13,7 @@ mod time;
 mod token_bucket;
 mod topic;
 
+pub use error_chain::error_chain;
 pub use id::{CallId, ConnectionId, LogPosition, MessageId, Revision, WorkerId};
 pub use message::{Message, Properties, QoS};
 pub use name::{DeviceName, FunctionName, NameError, RouteName};

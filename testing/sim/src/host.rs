@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use tomte_base::{ByteSize, LogPosition, MilliCpu};
+use tomte_base::{ByteSize, LogPosition, MilliCpu, error_chain};
 use tomte_core_hub::{CloseReason, Hub, Record, Recovery, Slot};
 use tomte_journal::{Journal, JournalConfig, MemoryDisk, SyncHandle};
 use tomte_scheduler::{Free, ResourceManager, SchedulerLimits};
@@ -63,7 +63,7 @@ fn open(world: &mut World) -> Result<Opened, String> {
         durable.take_in(position, record);
         Ok(())
     });
-    let (journal, recovered) = opened.map_err(|error| chain(&error))?;
+    let (journal, recovered) = opened.map_err(|error| error_chain(&error))?;
     if recovered.truncated.is_some() {
         world.coverage.hit("disk: a torn end was cut off");
     }
@@ -128,16 +128,4 @@ impl Host {
             self.durable.take_in(at, record);
         }
     }
-}
-
-/// Writes an error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tomte_base::LogPosition;
+use tomte_base::{LogPosition, error_chain};
 use tomte_journal::SyncMode;
 
-use crate::host::chain;
 use crate::world::{Event, Input, World};
 
 impl World {
@@ -25,7 +24,7 @@ impl World {
     pub(crate) fn sync(&mut self) {
         let Some(host) = &mut self.host else { return };
         host.sync_is_due = false;
-        let result = host.sync.sync().map_err(|error| chain(&error));
+        let result = host.sync.sync().map_err(|error| error_chain(&error));
         if self.settings.mode == SyncMode::Power || result.is_err() {
             let late = self.rng.span(Duration::from_millis(2));
             self.after(late, Event::HubOf(self.incarnation, Input::Synced(result)));
@@ -62,7 +61,7 @@ impl World {
                 host.hub.on_rolled();
             }
             Err(error) => {
-                let what = chain(&error);
+                let what = error_chain(&error);
                 self.log.tell(self.now, || format!("journal: {what}"));
                 self.call_for_restart();
             }

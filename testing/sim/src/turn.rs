@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tomte_base::LogPosition;
+use tomte_base::{LogPosition, error_chain};
 use tomte_core_hub::{CloseReason, Effect, Record};
 use tomte_journal::{Fault, Operation, SyncMode};
 
-use crate::host::chain;
 use crate::world::{Input, World};
 
 /// Where in its turn the process dies.
@@ -180,7 +179,7 @@ impl World {
                 self.want_sync();
             }
             Err(error) => {
-                let what = chain(&error);
+                let what = error_chain(&error);
                 self.log.tell(self.now, || format!("journal: {what}"));
                 self.coverage.hit(if error.is_full() {
                     "disk: a commit was refused for a full disk"
