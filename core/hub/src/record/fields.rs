@@ -2,6 +2,10 @@
 
 use super::BadRecord;
 
+/// Greatest number of a message, session or will: more than any hub counts up to, and far enough from
+/// the greatest integer that the next ones can be given out.
+pub(super) const MAX_NUMBER: u64 = 1 << 62;
+
 /// Appends fields to the bytes of a record.
 pub(super) struct Writer<'a>(pub(super) &'a mut Vec<u8>);
 
@@ -67,6 +71,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, BadRecord> {
         self.array(field).map(u64::from_le_bytes)
+    }
+
+    /// Reads a number that the hub counted up to.
+    pub(super) fn number(&mut self, field: &'static str) -> Result<u64, BadRecord> {
+        let number = self.u64(field)?;
+        if number > MAX_NUMBER { Err(self.bad(field)) } else { Ok(number) }
     }
 
     pub(super) fn bytes(&mut self, field: &'static str) -> Result<&'a [u8], BadRecord> {

@@ -90,7 +90,7 @@ impl Writer<'_> {
 
 impl Reader<'_> {
     pub(super) fn message(&mut self) -> Result<Message, BadRecord> {
-        let id = MessageId(self.u64("message number")?);
+        let id = MessageId(self.number("message number")?);
         let topic = self.parsed("topic", TopicName::new)?;
         let payload = Bytes::copy_from_slice(self.bytes("payload")?);
         let (qos, retain) = self.qos_and_retain()?;
@@ -146,7 +146,7 @@ impl Reader<'_> {
     pub(super) fn destination(&mut self) -> Result<Destination, BadRecord> {
         match self.u8("destination")? {
             0 => {
-                let session = self.u64("session")?;
+                let session = self.number("session")?;
                 let (qos, retain) = self.qos_and_retain()?;
                 Ok(Destination::Session { session, qos, retain })
             }

@@ -436,19 +436,19 @@ impl Reader<'_> {
         let tag = self.u8("tag")?;
         match tag {
             1 => Ok(Record::SessionOpened {
-                session: self.u64("session")?,
+                session: self.number("session")?,
                 owner: self.owner()?,
                 client_id: self.text("client identifier")?.to_owned(),
                 expiry_s: self.u32("session expiry")?,
             }),
             2 => Ok(Record::SessionLeft {
-                session: self.u64("session")?,
+                session: self.number("session")?,
                 ends: Time(self.u64("end")?),
             }),
-            3 => Ok(Record::SessionClosed { session: self.u64("session")? }),
+            3 => Ok(Record::SessionClosed { session: self.number("session")? }),
             4 => self.subscribed(),
             5 => Ok(Record::Unsubscribed {
-                session: self.u64("session")?,
+                session: self.number("session")?,
                 filter: self.parsed("filter", TopicFilter::new)?,
             }),
             6 => Ok(Record::Accepted {
@@ -456,33 +456,33 @@ impl Reader<'_> {
                 destinations: self.destinations()?,
             }),
             7 => Ok(Record::Done {
-                message: MessageId(self.u64("message number")?),
+                message: MessageId(self.number("message number")?),
                 destination: self.destination()?,
             }),
             8 => Ok(Record::Retained { message: self.message()? }),
             9 => Ok(Record::RetainedCleared { topic: self.parsed("topic", TopicName::new)? }),
             10 => Ok(Record::Numbers {
-                next_message: MessageId(self.u64("next message")?),
-                next_session: self.u64("next session")?,
+                next_message: MessageId(self.number("next message")?),
+                next_session: self.number("next session")?,
             }),
-            12 => Ok(Record::SessionReturned { session: self.u64("session")? }),
+            12 => Ok(Record::SessionReturned { session: self.number("session")? }),
             11 => Ok(Record::Superseded { before: LogPosition(self.u64("position")?) }),
             13..=18 => self.exactly_once(tag),
             19 => Ok(Record::WillKept {
-                number: self.u64("number of the will")?,
-                session: self.u64("session")?,
+                number: self.number("number of the will")?,
+                session: self.number("session")?,
                 owner: self.owner()?,
                 due: Some(self.u64("time of the will")?).filter(|due| *due != u64::MAX).map(Time),
                 will: self.will()?,
             }),
-            20 => Ok(Record::WillOver { number: self.u64("number of the will")? }),
+            20 => Ok(Record::WillOver { number: self.number("number of the will")? }),
             21 => Ok(Record::AcceptedWill {
-                number: self.u64("number of the will")?,
+                number: self.number("number of the will")?,
                 message: self.message()?,
                 destinations: self.destinations()?,
             }),
             22 => Ok(Record::Confirmed {
-                message: MessageId(self.u64("message number")?),
+                message: MessageId(self.number("message number")?),
                 destinations: self.destinations()?,
             }),
             _ => Err(self.bad("tag")),

@@ -36,7 +36,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn subscribed(&mut self) -> Result<Record, BadRecord> {
-        let session = self.u64("session")?;
+        let session = self.number("session")?;
         let filter = self.parsed("filter", TopicFilter::new)?;
         let bits = self.u8("options")?;
         let id = self.u32("subscription identifier")?;
@@ -45,11 +45,11 @@ impl Reader<'_> {
     }
 
     pub(super) fn exactly_once(&mut self, tag: u8) -> Result<Record, BadRecord> {
-        let (session, packet_id) = (self.u64("session")?, self.packet_id()?);
+        let (session, packet_id) = (self.number("session")?, self.packet_id()?);
         Ok(match tag {
             13 | 14 => {
-                let message = MessageId(self.u64("message number")?);
-                let order = self.u64("order")?;
+                let message = MessageId(self.number("message number")?);
+                let order = self.number("order")?;
                 if tag == 13 {
                     Record::Sending { session, packet_id, message, order }
                 } else {

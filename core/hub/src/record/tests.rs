@@ -124,3 +124,15 @@ fn a_record_cut_anywhere_or_too_long_is_refused() {
         assert!(Record::decode(&bytes).is_err(), "{record:?} with one byte more");
     }
 }
+
+#[test]
+fn a_number_that_no_hub_counts_up_to_is_refused() {
+    let check = |session, good| {
+        let mut bytes = Vec::new();
+        Record::SessionClosed { session }.encode(&mut bytes);
+        assert_eq!(Record::decode(&bytes).is_ok(), good, "{session}");
+    };
+    check(super::fields::MAX_NUMBER, true);
+    check(super::fields::MAX_NUMBER + 1, false);
+    check(u64::MAX, false);
+}

@@ -407,3 +407,26 @@ fn a_call_of_an_operator_is_answered_with_what_the_function_returned() {
     assert_eq!(reply.request, 9);
     assert_eq!(reply.outcome, crate::CallOutcome::Returned(Bytes::from_static(b"2")));
 }
+
+#[test]
+fn nothing_follows_a_disconnect() {
+    let mut bed = Bed::new(config(&[R("device:*", "#", None, "subscribers")], &[]));
+    let publisher = bed.connect("thermometer", "t", true);
+    let subscriber = bed.connect("fan", "f", false);
+    bed.subscribe(subscriber, "a", QoS::AtLeastOnce);
+    bed.received(subscriber);
+    // A packet that does not exist; messages for the client come in the same turn of the host.
+    bed.hub.on_bytes(bed.now, subscriber, &[0, 0]);
+    bed.publish(publisher, "a", "zero", QoS::AtMostOnce, 0);
+    bed.hub.on_bytes(bed.now, subscriber, &[0, 0]);
+    assert_eq!(bed.received(subscriber), ["disconnect MalformedPacket"]);
+
+    let subscriber = bed.connect("fan", "f", false);
+    bed.received(subscriber);
+    bed.hub.on_bytes(bed.now, subscriber, &[0, 0]);
+    bed.publish(publisher, "a", "one", QoS::AtLeastOnce, 1);
+    assert_eq!(bed.received(subscriber), ["disconnect MalformedPacket"]);
+    let subscriber = bed.connect("fan", "f", false);
+    let expect = ["connack Success present=true", "publish a one qos=1 id=1"];
+    assert_eq!(bed.received(subscriber), expect);
+}

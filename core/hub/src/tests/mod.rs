@@ -3,5 +3,4 @@ mod exactly_once_model;
 mod harness;
 mod messages;
 mod promises;
-mod protocol;
 mod wills;
