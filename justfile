@@ -12,9 +12,9 @@ test *FILTER:
 sim:
     cargo test -p tomte-sim
 
-# The decoders against random bytes and random inputs.
-fuzz:
-    cargo test -p tomte-mqtt -p tomte-journal --release
+# libFuzzer over every decoder and the whole hub: `just fuzz codec --for 10m`.
+fuzz *ARGS:
+    cargo xtask fuzz {{ARGS}}
 
 # The real binary with real clients.
 system:

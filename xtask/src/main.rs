@@ -7,6 +7,7 @@
 mod bench;
 mod capabilities;
 mod check;
+mod fuzz;
 mod generate;
 mod process;
 mod test;
@@ -28,6 +29,8 @@ Usage: cargo xtask VERB
   test [FILTER]   installs what the tests need, then runs every test (or those that match)
   install-tools   installs what the tests need, below target/test-tools
   bench [ARG...]  builds and runs the benchmark; arguments go to tomte-bench
+  fuzz [TARGET...] [--for 10m] [--merge] [FILE...]
+                  runs libFuzzer over the targets of testing/fuzz, or a target over files
   capabilities    writes docs/capabilities.md anew from docs/capabilities.toml and the tests
   generate        writes docs/reference/generated anew: JSON Schema, man pages, completions
 ";
@@ -52,6 +55,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["test", filter @ ..] => test::run(&workspace, filter),
         ["install-tools"] => tools::install(&workspace),
         ["bench", arguments @ ..] => bench::run(&workspace, arguments),
+        ["fuzz", arguments @ ..] => fuzz::run(&workspace, arguments),
         ["capabilities"] => capabilities::write(&workspace),
         ["generate"] => generate::run(&workspace),
         [] | ["help" | "--help" | "-h"] => {

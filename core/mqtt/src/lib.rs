@@ -12,6 +12,10 @@
 //!
 //! Subscriptions, retained messages, wills and permissions are left to the hub.
 
+// Files that the fuzz targets compile too name this crate as they do.
+#[cfg(test)]
+extern crate self as tomte_mqtt;
+
 pub mod codec;
 pub mod connection;
 pub mod session;

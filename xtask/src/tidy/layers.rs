@@ -49,8 +49,8 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "simulation",
-        folders: &["testing/sim"],
-        // The journal is simulated with its disk, not replaced.
+        folders: &["testing/sim", "testing/fuzz"],
+        // The journal is simulated, or damaged, with its disk, not replaced.
         imports: &["base", "core", "plans", "core hub", "wire", "host"],
     },
     Layer { name: "testkit", folders: &["testing/testkit"], imports: &["base", "wire"] },

@@ -1,3 +1,4 @@
+mod beside_rmqtt;
 mod differential;
 mod golden;
 mod malformed;
