@@ -8,7 +8,7 @@ pub const MAX_TOPIC_BYTES: usize = 65_535;
 
 /// Most levels of a topic name or filter. The standard has no limit; this one bounds the work that
 /// one message can cause.
-pub const MAX_TOPIC_LEVELS: usize = 128;
+pub const MAX_TOPIC_LEVELS: usize = 200;
 
 /// Why a text is not a topic name or filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

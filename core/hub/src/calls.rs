@@ -105,6 +105,12 @@ impl Calls {
         }
     }
 
+    /// Makes an identifier for a client that brings none, in mosquitto's form. Nobody can guess it,
+    /// and so nobody can take the session over.
+    pub(crate) fn next_client_id(&mut self) -> String {
+        format!("auto-{}", self.next_id())
+    }
+
     /// Makes the next id: a version 4 UUID from the seed.
     fn next_id(&mut self) -> CallId {
         self.given += 1;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use tomte_base::Time;
 use tomte_broker::Queue;
 use tomte_mqtt::codec::{
-    self, Connack, ConnackProperties, Connect, Disconnect, ReasonCode, Version,
+    self, Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, ReasonCode, Version,
 };
 use tomte_mqtt::connection::ConnectionLimits;
 
 use crate::Hub;
-use crate::connection::{CloseReason, Slot};
+use crate::connection::{CloseReason, Connection, Slot};
 use crate::counter::Counter;
 use crate::exactly_once::KeptIds;
 use crate::fan_out::Key;
@@ -29,6 +29,23 @@ pub(crate) fn expiry(seconds: u32) -> Duration {
     if seconds == u32::MAX { Duration::MAX } else { Duration::from_secs(u64::from(seconds)) }
 }
 
+/// Returns the CONNACK that lets a client in.
+fn connack<'a>(
+    connection: &Connection,
+    connect: &Connect<'_>,
+    assigned: Option<&'a str>,
+    expiry_s: u32,
+) -> Connack<'a> {
+    let asked = connect.properties.session_expiry_seconds.unwrap_or(0);
+    let properties = ConnackProperties {
+        session_expiry_seconds: (asked != expiry_s).then_some(expiry_s),
+        assigned_client_id: assigned,
+        shared_subscription_available: Some(false),
+        ..connection.mqtt.connack_properties()
+    };
+    Connack { properties, ..Connack::default() }
+}
+
 impl Hub {
     pub(crate) fn connection_limits(&self) -> ConnectionLimits {
         let limits = &self.config.limits;
@@ -43,26 +60,28 @@ impl Hub {
     }
 
     pub(crate) fn on_connect(&mut self, now: Time, slot: Slot, connect: &Connect<'_>) {
-        if let Err((reason, why)) = self.check_connect(slot, connect) {
-            self.refuse_connect(slot, connect.version, reason, why);
-            return;
-        }
         let Some(connection) = self.connection_mut(slot) else { return };
         if let Err(refusal) = connection.mqtt.on_connect(now, connect) {
-            self.refuse_connect(slot, connect.version, refusal.reason(), refusal.to_string());
-            return;
+            return self.refuse_connect(slot, refusal.reason(), refusal.to_string());
         }
-        let owner = connection.owner().clone();
-        let serial = connection.serial;
-        let assigned =
-            connect.client_id.is_empty().then(|| format!("tomte-{serial:x}-{:x}", now.0));
+        if let Err((reason, why)) = self.check_connect(slot, connect) {
+            return self.refuse_connect(slot, reason, why);
+        }
+        let assigned = connect.client_id.is_empty().then(|| self.calls.next_client_id());
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
         let expiry_s = self.session_expiry(connect);
+        if !self.may_send_connack(slot, connect, assigned.as_deref(), expiry_s) {
+            let why = "the client's maximum packet size is less than CONNACK (MQTT-3.1.2-24)";
+            return self.close(slot, CloseReason::Refused(why.to_owned()));
+        }
+        let Some(connection) = self.connection_mut(slot) else { return };
+        let owner = connection.owner().clone();
         let before = self.ledger.appended();
         let (index, present) =
             self.take_up_session(now, owner.clone(), client_id, connect, expiry_s);
         let connection = self.connection_mut(slot).expect("looked up above");
         connection.session = Some(index);
+        connection.resumed = present;
         let window = connection.mqtt.receive_maximum_out().min(self.config.limits.receive_maximum);
         // 3.1.1 cannot be told a limit; there are no more than identifiers.
         let receive_maximum = match connect.version {
@@ -102,11 +121,6 @@ impl Hub {
             let why = format!("the client identifier is longer than {MAX_CLIENT_ID_BYTES} bytes");
             return Err((ReasonCode::ClientIdentifierNotValid, why));
         }
-        if connect.client_id.is_empty() && !connect.clean_start && connect.version == Version::V311
-        {
-            let why = "an empty client identifier needs a clean session (MQTT-3.1.3-8)".to_owned();
-            return Err((ReasonCode::ClientIdentifierNotValid, why));
-        }
         let owner = self.connection(slot).map_or(Owner::Anonymous, |c| c.owner().clone());
         let has_session = self.by_client.contains_key(&(owner, Arc::from(connect.client_id)));
         if !has_session && self.by_client.len() >= self.config.limits.max_sessions as usize {
@@ -121,21 +135,31 @@ impl Hub {
         Ok(())
     }
 
-    pub(crate) fn refuse_connect(
-        &mut self,
-        slot: Slot,
-        version: Version,
-        reason: ReasonCode,
-        why: String,
-    ) {
-        let Some(connection) = self.connection_mut(slot) else { return };
-        if connection.closing.is_some() {
-            return;
-        }
+    /// Refuses a CONNECT that was understood.
+    fn refuse_connect(&mut self, slot: Slot, reason: ReasonCode, why: String) {
         let mut connack = Connack::refusal(reason);
         connack.properties.reason_string = Some(&why);
-        codec::encode_connack(&mut connection.out, version, &connack);
-        self.mark_dirty(slot);
+        self.answer(slot, Packet::Connack(Box::new(connack)));
+        self.close(slot, CloseReason::Refused(why));
+    }
+
+    /// Refuses a first packet that is no well-formed CONNECT.
+    ///
+    /// *Source*: MQTT 5, 4.13.1: CONNACK with the reason. 3.1.1 has one only for an unknown protocol
+    /// level (MQTT-3.1.2-2 of 3.1.1); otherwise the connection is closed (MQTT-3.1.4-1 of 3.1.1).
+    pub(crate) fn refuse_first_packet(&mut self, slot: Slot, frame: &[u8], error: &DecodeError) {
+        let why = error.to_string();
+        let version = match (codec::connect_version(frame), error) {
+            (Some(Version::V5), _) => Some(Version::V5),
+            (None, DecodeError::ProtocolLevel { .. }) => Some(Version::V311),
+            _ => None,
+        };
+        if let (Some(version), Some(connection)) = (version, self.connection_mut(slot)) {
+            let mut connack = Connack::refusal(error.reason());
+            connack.properties.reason_string = Some(&why);
+            codec::encode_connack(&mut connection.out, version, &connack);
+            self.mark_dirty(slot);
+        }
         self.close(slot, CloseReason::Refused(why));
     }
 
@@ -277,25 +301,24 @@ impl Hub {
         assigned: Option<&str>,
         expiry_s: u32,
     ) {
-        let limits = self.config.limits.clone();
         let Some(connection) = self.connection_mut(slot) else { return };
-        let asked = connect.properties.session_expiry_seconds.unwrap_or(0);
-        let connack = Connack {
-            session_present: present,
-            reason: ReasonCode::Success,
-            properties: ConnackProperties {
-                session_expiry_seconds: (asked != expiry_s).then_some(expiry_s),
-                receive_maximum: Some(limits.receive_maximum),
-                maximum_packet_bytes: Some(limits.max_packet),
-                assigned_client_id: assigned,
-                topic_alias_maximum: Some(limits.topic_alias_maximum).filter(|max| *max > 0),
-                shared_subscription_available: Some(false),
-                server_keep_alive_seconds: connection.mqtt.server_keep_alive(),
-                ..ConnackProperties::default()
-            },
-        };
+        let mut connack = connack(connection, connect, assigned, expiry_s);
+        connack.session_present = present;
         codec::encode_connack(&mut connection.out, connect.version, &connack);
         self.mark_dirty(slot);
+    }
+
+    /// Tells whether the client takes a packet as large as the CONNACK that it is to get.
+    fn may_send_connack(
+        &self,
+        slot: Slot,
+        connect: &Connect<'_>,
+        assigned: Option<&str>,
+        expiry_s: u32,
+    ) -> bool {
+        let Some(connection) = self.connection(slot) else { return false };
+        let connack = connack(connection, connect, assigned, expiry_s);
+        connection.mqtt.encode(&mut Vec::new(), Packet::Connack(Box::new(connack)))
     }
 
     /// Tells a version 5 client why its connection ends; 3.1.1 has no such packet.

@@ -77,6 +77,8 @@ pub(crate) struct Connection {
     pub(crate) source: Source,
     pub(crate) mqtt: tomte_mqtt::connection::Connection,
     pub(crate) session: Option<u32>,
+    /// The session was there before the connection.
+    pub(crate) resumed: bool,
     pub(crate) will: Option<Box<KeptWill>>,
     /// Encoded packets that the host has yet to write.
     pub(crate) out: Vec<u8>,

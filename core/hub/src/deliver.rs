@@ -1,23 +1,21 @@
-//! How a message reaches one session: encoded into the buffer of its connection, or queued.
+//! How a message reaches one session: sent on its connection, or queued.
 
 use std::sync::Arc;
 
 use tomte_base::{Message, QoS, Time};
 use tomte_broker::Push;
-use tomte_mqtt::codec::{self, Ack as MqttAck, PublishHead, PublishTemplate, ReasonCode, Version};
+use tomte_mqtt::codec::{self, Ack as MqttAck, ReasonCode};
 use tomte_mqtt::session::Redelivery;
 
 use crate::calls::millis;
 use crate::counter::Counter;
+use crate::encode::{Encoder, append_kept};
 use crate::exactly_once::withdraw;
-use crate::fan_out::{Incoming, MatchedSession};
+use crate::fan_out::MatchedSession;
 use crate::flow::{Hop, HopKind};
 use crate::record::Destination;
 use crate::session::{Delivery, Keeper, Session};
 use crate::{Hub, Slot};
-
-/// Receivers of one class from which on the packet is encoded once and copied.
-const TEMPLATE_FROM: usize = 2;
 
 /// What became of one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,57 +32,6 @@ pub(crate) enum Outcome {
     TooLarge,
     /// The queue is full and its rule dropped this one.
     QueueFull,
-}
-
-/// Encodes one message for many receivers.
-pub(crate) struct Encoder<'a> {
-    incoming: &'a Incoming<'a>,
-    expiry_s: Option<u32>,
-    n_receivers: usize,
-    templates: [Option<PublishTemplate>; 12],
-}
-
-impl<'a> Encoder<'a> {
-    pub(crate) fn new(now: Time, incoming: &'a Incoming<'a>, n_receivers: usize) -> Self {
-        let expiry_s = remaining_seconds(now, incoming.expires);
-        Self { incoming, expiry_s, n_receivers, templates: [const { None }; 12] }
-    }
-
-    fn append(
-        &mut self,
-        out: &mut Vec<u8>,
-        version: Version,
-        (qos, retain): (QoS, bool),
-        packet_id: u16,
-        ids: &[u32],
-    ) {
-        let head = PublishHead {
-            dup: false,
-            qos,
-            retain,
-            topic: self.incoming.topic,
-            packet_id,
-            topic_alias: None,
-            message_expiry_seconds: self.expiry_s,
-            properties: self.incoming.properties,
-            subscription_identifiers: ids,
-        };
-        if self.n_receivers < TEMPLATE_FROM || !ids.is_empty() {
-            codec::encode_publish(out, version, &head, self.incoming.payload);
-            return;
-        }
-        let class =
-            usize::from(version == Version::V5) * 6 + qos as usize * 2 + usize::from(retain);
-        let payload = self.incoming.payload;
-        self.templates[class]
-            .get_or_insert_with(|| PublishTemplate::new(version, &head, payload))
-            .append(out, packet_id, false);
-    }
-}
-
-/// Returns the seconds until `expires`, none when it has no end.
-fn remaining_seconds(now: Time, expires: Time) -> Option<u32> {
-    (expires != Time::NEVER).then(|| u32::try_from((expires - now).as_secs()).unwrap_or(u32::MAX))
 }
 
 impl Hub {
@@ -110,12 +57,8 @@ impl Hub {
             self.counters.add(Counter::DropSlowReader);
             return Outcome::SlowReader;
         }
-        let start = connection.out.len();
         let ids = matched.ids.as_deref().unwrap_or_default();
-        let version = connection.mqtt.version();
-        encoder.append(&mut connection.out, version, (QoS::AtMostOnce, retain), 0, ids);
-        if !connection.mqtt.may_send(connection.out.len() - start) {
-            connection.out.truncate(start);
+        if !encoder.append(connection, (QoS::AtMostOnce, retain), 0, ids) {
             self.counters.add(Counter::DropTooLarge);
             return Outcome::TooLarge;
         }
@@ -148,12 +91,9 @@ impl Hub {
         let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
             return self.push(now, index, delivery);
         };
-        let (start, message) = (connection.out.len(), delivery.message.id);
+        let message = delivery.message.id;
         let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
-        let class = (delivery.qos, delivery.retain);
-        encoder.append(&mut connection.out, connection.mqtt.version(), class, packet_id, ids);
-        if !connection.mqtt.may_send(connection.out.len() - start) {
-            connection.out.truncate(start);
+        if !encoder.append(connection, (delivery.qos, delivery.retain), packet_id, ids) {
             withdraw(&mut session.machine, delivery.qos, packet_id);
             self.counters.add(Counter::DropTooLarge);
             return Outcome::TooLarge;
@@ -215,14 +155,11 @@ impl Hub {
         let high_water = self.config.limits.output_high_water;
         let open = self.connection_mut(slot).filter(|connection| connection.closing.is_none());
         let Some(connection) = open else { return };
-        let (start, version) = (connection.out.len(), connection.mqtt.version());
-        if start > high_water {
+        if connection.out.len() > high_water {
             self.counters.add(Counter::DropSlowReader);
             return;
         }
-        encode_again(now, &mut connection.out, version, &delivery, 0, false);
-        if !connection.mqtt.may_send(connection.out.len() - start) {
-            connection.out.truncate(start);
+        if !append_kept(now, connection, &delivery, 0, false) {
             self.counters.add(Counter::DropTooLarge);
             return;
         }
@@ -307,17 +244,7 @@ impl Hub {
             let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
                 break;
             };
-            let start = connection.out.len();
-            encode_again(
-                now,
-                &mut connection.out,
-                connection.mqtt.version(),
-                &delivery,
-                packet_id,
-                false,
-            );
-            if !connection.mqtt.may_send(connection.out.len() - start) {
-                connection.out.truncate(start);
+            if !append_kept(now, connection, &delivery, packet_id, false) {
                 withdraw(&mut session.machine, delivery.qos, packet_id);
                 let serial = session.serial;
                 self.counters.add(Counter::DropTooLarge);
@@ -354,14 +281,12 @@ impl Hub {
         let Some(session) = self.sessions[index as usize].as_mut() else { return };
         let Some(slot) = session.connection else { return };
         let Some(connection) = self.connections[slot.index()].as_mut() else { return };
-        let (start, version) = (connection.out.len(), connection.mqtt.version());
         let Some(delivery) = delivery else {
+            let version = connection.mqtt.version();
             codec::encode_pubrel(&mut connection.out, version, &MqttAck::success(id));
             return self.mark_dirty(slot);
         };
-        encode_again(now, &mut connection.out, version, &delivery, id, true);
-        if !connection.mqtt.may_send(connection.out.len() - start) {
-            connection.out.truncate(start);
+        if !append_kept(now, connection, &delivery, id, true) {
             withdraw(&mut session.machine, delivery.qos, id);
             let serial = session.serial;
             self.counters.add(Counter::DropTooLarge);
@@ -403,8 +328,14 @@ impl Hub {
     pub(crate) fn on_puback(&mut self, now: Time, slot: Slot, ack: &MqttAck<'_>) {
         let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
         let Some(session) = self.session_mut(index) else { return };
-        // A packet id that is not in flight is no error: the client may answer a duplicate.
-        let Ok(delivery) = session.machine.on_puback(ack.packet_id) else { return };
+        let delivery = match session.machine.on_puback(ack.packet_id) {
+            Ok(delivery) => delivery,
+            Err(unknown) if unknown.in_use => {
+                return self.breach(slot, ReasonCode::ProtocolError, &unknown.to_string());
+            }
+            // The client may answer a duplicate.
+            Err(_) => return,
+        };
         let refused = ack.reason.is_failure().then_some(ack.reason);
         self.client_has(now, index, &delivery, refused);
         self.pump(now, index);
@@ -500,28 +431,4 @@ fn again(redelivery: Redelivery<'_, Delivery>) -> (u16, Option<Delivery>) {
         Redelivery::Publish { id, message, .. } => (id, Some(message.clone())),
         Redelivery::Pubrel { id } => (id, None),
     }
-}
-
-/// Encodes a delivery from what the session keeps.
-pub(crate) fn encode_again(
-    now: Time,
-    out: &mut Vec<u8>,
-    version: Version,
-    delivery: &Delivery,
-    packet_id: u16,
-    dup: bool,
-) {
-    let message = &delivery.message;
-    let head = PublishHead {
-        dup,
-        qos: delivery.qos,
-        retain: delivery.retain,
-        topic: &message.topic,
-        packet_id,
-        topic_alias: None,
-        message_expiry_seconds: remaining_seconds(now, message.expires),
-        properties: message.properties.as_deref(),
-        subscription_identifiers: delivery.subscription_ids.as_deref().unwrap_or_default(),
-    };
-    codec::encode_publish(out, version, &head, &message.payload);
 }

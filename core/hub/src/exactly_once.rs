@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use tomte_base::{MessageId, QoS, Time};
-use tomte_mqtt::codec::{self, ReasonCode, Version};
+use tomte_mqtt::codec::{self, Packet, ReasonCode, Version};
 use tomte_mqtt::session::{Pubrec, Qos2Receive};
 
 use crate::counter::Counter;
@@ -161,9 +161,14 @@ impl Hub {
     pub(crate) fn on_pubrel(&mut self, slot: Slot, ack: &codec::Ack<'_>) {
         let Some(connection) = self.connection(slot) else { return };
         let (serial, Some(index)) = (connection.serial, connection.session) else { return };
+        // MQTT 5, 3.7.2.1: an unknown identifier is no error during recovery. On the connection
+        // that took the session up, the client may have lost the PUBCOMP of an earlier one.
+        let recovers = connection.resumed;
         let known = self.end_received(index, ack.packet_id);
-        // MQTT 5, 3.7.2.1: no error after a restart, but something to tell.
-        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let reason = match known || recovers {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
+        };
         let packet_id = ack.packet_id;
         self.acknowledge(Ack { slot, serial, kind: AckKind::Pubcomp, packet_id, reason });
     }
@@ -277,13 +282,14 @@ impl Hub {
         if ack.ends_publish() {
             connection.mqtt.on_publish_done();
         }
-        let packet = codec::Ack::with_reason(ack.packet_id, ack.reason);
-        self.answer(ack.slot, |out, version| match ack.kind {
-            AckKind::Puback => codec::encode_puback(out, version, &packet),
-            AckKind::Pubrec => codec::encode_pubrec(out, version, &packet),
-            AckKind::Pubrel => codec::encode_pubrel(out, version, &packet),
-            AckKind::Pubcomp => codec::encode_pubcomp(out, version, &packet),
-        });
+        let fields = codec::Ack::with_reason(ack.packet_id, ack.reason);
+        let packet = match ack.kind {
+            AckKind::Puback => Packet::Puback(fields),
+            AckKind::Pubrec => Packet::Pubrec(fields),
+            AckKind::Pubrel => Packet::Pubrel(fields),
+            AckKind::Pubcomp => Packet::Pubcomp(fields),
+        };
+        self.answer(ack.slot, packet);
     }
 
     /// The journal failed, and an acknowledgement cannot be given. Version 5 can say so of a

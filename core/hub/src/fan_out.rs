@@ -13,7 +13,8 @@ use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::Hub;
 use crate::counter::Counter;
-use crate::deliver::{Encoder, Outcome};
+use crate::deliver::Outcome;
+use crate::encode::Encoder;
 use crate::flow::{FlowEvent, Hop, HopKind};
 use crate::hub::Stored;
 use crate::record::{self, Destination};
@@ -107,7 +108,8 @@ pub(crate) struct Routed {
     pub(crate) message: MessageId,
     /// A route from this source takes this topic, whatever its condition.
     pub(crate) allowed: bool,
-    /// Somebody got it, or will.
+    /// Somebody is to get it: a subscription, a hold or a function takes it. What then keeps it from
+    /// a client, such as No Local or the size of its packets, does not matter.
     pub(crate) matched: bool,
 }
 
@@ -185,7 +187,7 @@ impl Hub {
             return Routed { message: id, allowed, matched: false };
         }
         let mut durable = Vec::new();
-        let n_sent = self.send_to_sessions(now, incoming, &set, &mut lazy, &mut durable);
+        let n_subscribed = self.send_to_sessions(now, incoming, &set, &mut lazy, &mut durable);
         let n_held = self.put_into_holds(now, &set, &mut lazy, &mut durable);
         let n_called = self.call_functions(now, &mut lazy, &mut durable);
         if incoming.retain && (self.chosen.subscribers || !self.chosen.devices.is_empty()) {
@@ -194,7 +196,7 @@ impl Hub {
         if !durable.is_empty() {
             self.store(lazy.get(), durable, incoming.receipt);
         }
-        let matched = n_sent + n_held + n_called > 0;
+        let matched = n_subscribed + n_held + n_called > 0;
         if !matched && !incoming.retain {
             self.counters.add(Counter::DropNoSubscriber);
             self.flow.hop(id, || no_subscriber(now));
@@ -279,6 +281,7 @@ impl Hub {
             })
     }
 
+    /// Returns how many sessions the routes and their subscriptions chose.
     fn send_to_sessions(
         &mut self,
         now: Time,
@@ -287,13 +290,14 @@ impl Hub {
         lazy: &mut Lazy<'_>,
         durable: &mut Vec<Destination>,
     ) -> usize {
-        let mut encoder = Encoder::new(now, incoming, set.sessions.len());
-        let mut n_sent = 0;
+        let mut encoder = Encoder::new(now, incoming, &set.topic, set.sessions.len());
+        let mut n_chosen = 0;
         for matched in &set.sessions {
             let Some(session) = self.sessions[matched.session as usize].as_ref() else { continue };
             if !self.chosen.subscribers && !self.is_chosen(session.owner.device()) {
                 continue;
             }
+            n_chosen += 1;
             if matched.options.no_local && incoming.from_session == Some(matched.session) {
                 continue;
             }
@@ -302,7 +306,6 @@ impl Hub {
             if qos == QoS::AtMostOnce {
                 let outcome = self.send_at_most_once(matched, retain, &mut encoder);
                 self.trace_outcome(now, lazy.id, matched.session, outcome);
-                n_sent += usize::from(outcome == Outcome::Sent);
                 continue;
             }
             let persistent = session.is_persistent();
@@ -320,14 +323,12 @@ impl Hub {
             self.flow.opened(lazy.id);
             let outcome = self.send_acknowledged(now, matched.session, delivery, &mut encoder);
             self.trace_outcome(now, lazy.id, matched.session, outcome);
-            if matches!(outcome, Outcome::Sent | Outcome::Queued) {
-                n_sent += 1;
-            } else {
+            if !matches!(outcome, Outcome::Sent | Outcome::Queued) {
                 self.flow.closed(lazy.id);
                 durable.retain(|kept| !matches!(kept, Destination::Session { session, .. } if *session == serial));
             }
         }
-        n_sent
+        n_chosen
     }
 
     /// Holds the message for chosen devices that no session stands for.

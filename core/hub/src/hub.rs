@@ -8,7 +8,7 @@ use tomte_base::{LogPosition, Message, MessageId, Time, TopicName};
 use tomte_broker::{MatchCache, Retained, RetainedLimits, TopicTree};
 use tomte_scheduler::{Resources, Scheduler, SchedulerLimits};
 
-use tomte_mqtt::codec::{ReasonCode, Version};
+use tomte_mqtt::codec::{Packet, ReasonCode};
 
 use crate::calls::Calls;
 use crate::connection::{CloseReason, Connection, Peer, Slot};
@@ -220,6 +220,7 @@ impl Hub {
             source,
             mqtt,
             session: None,
+            resumed: false,
             will: None,
             out: Vec::new(),
             answers: 0,
@@ -298,14 +299,15 @@ impl Hub {
 
     /// Appends the answer to what a client sent. One that asks and does not read the answers is
     /// thrown out when they pass the limit of its buffer.
-    pub(crate) fn answer(&mut self, slot: Slot, encode: impl FnOnce(&mut Vec<u8>, Version)) {
+    pub(crate) fn answer(&mut self, slot: Slot, packet: Packet<'_>) {
         let limit = self.config.limits.output_high_water;
         let Some(connection) = self.connection_mut(slot) else { return };
         if connection.closing.is_some() {
             return;
         }
-        let (start, version) = (connection.out.len(), connection.mqtt.version());
-        encode(&mut connection.out, version);
+        let start = connection.out.len();
+        // One that is larger than the client allows is not sent (MQTT-3.1.2-24).
+        let _fits = connection.mqtt.encode(&mut connection.out, packet);
         let added = connection.out.len() - start;
         connection.answers = connection.answers.min(start) + added;
         let reads = connection.answers <= limit.max(added);

@@ -9,7 +9,7 @@
 //! What a question leads to: *What happens when a device connects?* `connect.rs`; *publishes?*
 //! `publish.rs`; *subscribes?* `subscribe.rs`;
 //! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?* `fan_out.rs`; *how does it
-//! reach them?* `deliver.rs`; *how does a function run?* `calls.rs`; *what survives?* `record.rs`,
+//! reach them?* `deliver.rs`, `encode.rs`; *how does a function run?* `calls.rs`; *what survives?* `record.rs`,
 //! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
 
 mod calls;
@@ -19,6 +19,7 @@ mod connection;
 mod counter;
 mod deliver;
 mod effect;
+mod encode;
 mod exactly_once;
 mod explain;
 mod fan_out;

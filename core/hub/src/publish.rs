@@ -74,9 +74,7 @@ impl Hub {
     fn refuse_packet(&mut self, slot: Slot, frame: &[u8], error: &codec::DecodeError) {
         let Some(connection) = self.connection(slot) else { return };
         if connection.session.is_none() {
-            let version = codec::connect_version(frame).unwrap_or(Version::V311);
-            self.refuse_connect(slot, version, error.reason(), error.to_string());
-            return;
+            return self.refuse_first_packet(slot, frame, error);
         }
         self.send_disconnect(slot, error.reason());
         self.close(slot, CloseReason::Protocol(error.to_string()));
@@ -107,11 +105,8 @@ impl Hub {
             Packet::Pubrel(ack) => self.on_pubrel(slot, &ack),
             Packet::Pubcomp(ack) => self.on_pubcomp(now, slot, &ack),
             Packet::Auth(_) => {
-                self.breach(
-                    slot,
-                    ReasonCode::BadAuthenticationMethod,
-                    "AUTH without an authentication method",
-                );
+                let what = "AUTH after a CONNECT without a method (MQTT-4.12.0-7)";
+                self.breach(slot, ReasonCode::ProtocolError, what);
             }
             other => {
                 let what = format!("a client does not send {:?}", other.packet_type());
@@ -127,7 +122,7 @@ impl Hub {
     }
 
     fn on_pingreq(&mut self, slot: Slot) {
-        self.answer(slot, |out, _| codec::encode_pingresp(out));
+        self.answer(slot, Packet::Pingresp);
     }
 
     fn on_publish(&mut self, now: Time, slot: Slot, publish: &Publish<'_>) {
@@ -192,9 +187,12 @@ impl Hub {
         if !routed.allowed {
             self.counters.add(Counter::RefusedPublish);
         }
+        // MQTT 5, 3.5.2.1: PUBREC may say that nobody subscribed; it does not, as in mosquitto.
         let reason = match version {
             Version::V5 if !routed.allowed => ReasonCode::NotAuthorized,
-            Version::V5 if !routed.matched => ReasonCode::NoMatchingSubscribers,
+            Version::V5 if !routed.matched && publish.qos == QoS::AtLeastOnce => {
+                ReasonCode::NoMatchingSubscribers
+            }
             _ => ReasonCode::Success,
         };
         let kind = match (publish.qos, session) {

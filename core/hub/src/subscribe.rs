@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use tomte_base::{Message, QoS, SharedFilter, Source, Time, TopicFilter};
+use tomte_base::{Message, QoS, SharedFilter, Source, Time, TopicError, TopicFilter};
 use tomte_mqtt::codec::{
-    self, ReasonCode, Suback, Subscribe, Subscription as Asked, Unsuback, Unsubscribe,
+    Packet, ReasonCode, Suback, Subscribe, Subscription as Asked, Unsuback, Unsubscribe,
 };
 use tomte_route::{Destination as RouteTo, MessageView};
 
@@ -18,9 +18,22 @@ use crate::{Hub, Slot};
 /// What a subscription was granted, or why not.
 type Granted = Result<TopicFilter, (ReasonCode, String)>;
 
+/// Says what is wrong with the first filter that is none (4.7.1, 4.8.2). One that is merely too deep
+/// for this hub is well formed: it is refused in SUBACK.
+fn malformed<'a>(mut filters: impl Iterator<Item = &'a str>) -> Option<String> {
+    let fault = |filter| match SharedFilter::parse(filter) {
+        Ok(_) | Err(TopicError::TooManyLevels { .. }) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    filters.find_map(fault)
+}
+
 impl Hub {
     pub(crate) fn on_subscribe(&mut self, now: Time, slot: Slot, subscribe: &Subscribe<'_>) {
         let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
+        if let Some(what) = malformed(subscribe.subscriptions.iter().map(|asked| asked.filter)) {
+            return self.breach(slot, ReasonCode::MalformedPacket, &what);
+        }
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         let mut why = None;
         let mut fresh = Vec::new();
@@ -45,7 +58,7 @@ impl Hub {
         let packet_id = subscribe.packet_id;
         let suback =
             Suback { packet_id, reason_string: why.as_deref(), reasons, ..Suback::default() };
-        self.answer(slot, |out, version| codec::encode_suback(out, version, &suback));
+        self.answer(slot, Packet::Suback(suback));
         for (filter, is_new, retain_handling) in fresh {
             if retain_handling == 0 || (retain_handling == 1 && is_new) {
                 self.send_retained(now, index, &filter);
@@ -118,11 +131,14 @@ impl Hub {
 
     pub(crate) fn on_unsubscribe(&mut self, _now: Time, slot: Slot, unsubscribe: &Unsubscribe<'_>) {
         let Some(index) = self.connection(slot).and_then(|c| c.session) else { return };
+        if let Some(what) = malformed(unsubscribe.filters.iter().copied()) {
+            return self.breach(slot, ReasonCode::MalformedPacket, &what);
+        }
         let reasons =
             unsubscribe.filters.iter().map(|filter| self.unsubscribe_one(index, filter)).collect();
         let unsuback =
             Unsuback { packet_id: unsubscribe.packet_id, reasons, ..Unsuback::default() };
-        self.answer(slot, |out, version| codec::encode_unsuback(out, version, &unsuback));
+        self.answer(slot, Packet::Unsuback(unsuback));
         self.gate_if_persistent(slot, index);
     }
 

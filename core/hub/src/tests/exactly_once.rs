@@ -115,8 +115,8 @@ fn a_crash_after_pubrel_leaves_the_identifier_free() {
         bed.step(sender, Step::Pubrel, 7, OK);
         let (sender, receiver, _, _) = crash(&mut bed, version);
         bed.step(sender, Step::Pubrel, 7, OK);
-        let reason = if version == Version::V5 { "PacketIdentifierNotFound" } else { "Success" };
-        assert_eq!(bed.received(sender), [format!("pubcomp 7 {reason}")]);
+        // The client may have lost the first PUBCOMP with its connection.
+        assert_eq!(bed.received(sender), ["pubcomp 7 Success"]);
         publish(&mut bed, sender, "2", 7, false);
         assert_eq!(bed.received(receiver), ["publish a 2 qos=2 id=2"]);
     }

@@ -286,6 +286,11 @@ impl Bed {
         }
     }
 
+    /// What the client received since the last look, as it came.
+    pub(super) fn received_bytes(&mut self, slot: Slot) -> Vec<u8> {
+        std::mem::take(&mut self.outputs[slot.0 as usize])
+    }
+
     /// What the client received since the last look, in words.
     pub(super) fn received(&mut self, slot: Slot) -> Words {
         let bytes = std::mem::take(&mut self.outputs[slot.0 as usize]);
@@ -334,9 +339,13 @@ fn word(packet: &Packet<'_>) -> String {
             let (dup, retain) =
                 (if p.dup { " dup" } else { "" }, if p.retain { " retain" } else { "" });
             let payload = String::from_utf8_lossy(p.payload);
+            let alias = p.properties.topic_alias().map(|alias| format!(" alias={alias}"));
             format!(
-                "publish {} {payload} qos={} id={}{dup}{retain}",
-                p.topic, p.qos as u8, p.packet_id
+                "publish {} {payload} qos={} id={}{dup}{retain}{}",
+                p.topic,
+                p.qos as u8,
+                p.packet_id,
+                alias.unwrap_or_default()
             )
         }
         Packet::Puback(a) => format!("puback {} {:?}", a.packet_id, a.reason),

@@ -3,4 +3,5 @@ mod exactly_once_model;
 mod harness;
 mod messages;
 mod promises;
+mod protocol;
 mod wills;

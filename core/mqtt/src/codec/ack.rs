@@ -36,7 +36,7 @@ impl<'a> Ack<'a> {
         version: Version,
         packet: PacketType,
     ) -> Result<Self, DecodeError> {
-        let packet_id = reader.packet_id()?;
+        let packet_id = reader.packet_id(packet)?;
         if version == Version::V311 || reader.is_empty() {
             reader.finish()?;
             return Ok(Self::success(packet_id));

@@ -56,17 +56,23 @@ pub enum DecodeError {
     #[error("a text holds the character U+0000 (MQTT-1.5.4-2)")]
     NullCharacter,
     /// The packet identifier is zero.
-    #[error("the packet identifier is 0 (MQTT-2.2.1-3)")]
-    PacketIdZero,
+    #[error("the packet identifier of {packet} is 0 (MQTT-2.2.1-3)")]
+    PacketIdZero {
+        /// The type of the packet.
+        packet: PacketType,
+    },
     /// The quality of service is 3.
     #[error("the quality of service is 3 (MQTT-3.3.1-4)")]
     BadQos,
     /// A QoS 0 message is marked as a duplicate.
     #[error("a message of QoS 0 is marked as duplicate (MQTT-3.3.1-2)")]
     DuplicateQos0,
-    /// A topic filter is empty, or a topic name is and no alias stands for it.
-    #[error("the topic name or filter is empty (MQTT-4.7.3-1)")]
+    /// A topic name is empty, and no alias stands for it.
+    #[error("the topic name is empty (MQTT-4.7.3-1)")]
     EmptyTopic,
+    /// A topic filter is empty.
+    #[error("the topic filter is empty (MQTT-4.7.3-1)")]
+    EmptyFilter,
     /// A topic name holds a wildcard.
     #[error("a topic name holds a wildcard (MQTT-3.3.2-2)")]
     WildcardInTopic,
@@ -163,12 +169,13 @@ impl DecodeError {
     pub const fn reason(&self) -> ReasonCode {
         match self {
             Self::PacketTooLarge { .. } => ReasonCode::PacketTooLarge,
-            Self::WildcardInTopic => ReasonCode::TopicNameInvalid,
             Self::TopicAliasZero => ReasonCode::TopicAliasInvalid,
             Self::ProtocolName | Self::ProtocolLevel { .. } => {
                 ReasonCode::UnsupportedProtocolVersion
             }
-            Self::EmptyTopic
+            // 0x90 is for a topic name that is well formed (2.4).
+            Self::WildcardInTopic
+            | Self::EmptyTopic
             | Self::RepeatedProperty { .. }
             | Self::BadPropertyValue { .. }
             | Self::NoAuthenticationMethod
@@ -176,7 +183,11 @@ impl DecodeError {
             | Self::SessionPresentOnRefusal
             | Self::EmptyPayload { .. }
             | Self::NoLocalOnShared
-            | Self::PacketIdZero => ReasonCode::ProtocolError,
+            | Self::PacketIdZero { packet: PacketType::Publish } => ReasonCode::ProtocolError,
+            // 3.8.3.1: reserved bits make the packet malformed, other values are protocol errors.
+            Self::BadSubscriptionOptions { options } if *options & 0b1100_0000 == 0 => {
+                ReasonCode::ProtocolError
+            }
             _ => ReasonCode::MalformedPacket,
         }
     }

@@ -38,7 +38,10 @@ impl<'a> Publish<'a> {
             return Err(DecodeError::DuplicateQos0);
         }
         let topic = reader.topic()?;
-        let packet_id = if qos == QoS::AtMostOnce { 0 } else { reader.packet_id()? };
+        let packet_id = match qos {
+            QoS::AtMostOnce => 0,
+            _ => reader.packet_id(PacketType::Publish)?,
+        };
         let block = match version {
             Version::V311 => PropertyBlock::default(),
             Version::V5 => PropertyBlock::read(&mut reader, Place::Packet(PacketType::Publish))?,

@@ -1,4 +1,4 @@
-use crate::codec::DecodeError;
+use crate::codec::{DecodeError, PacketType};
 
 /// Tells whether `text` can be sent: at most 65,535 bytes and no U+0000 (1.5.4).
 ///
@@ -80,9 +80,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the packet identifier, which is never zero (MQTT-2.2.1-3).
-    pub(crate) fn packet_id(&mut self) -> Result<u16, DecodeError> {
+    pub(crate) fn packet_id(&mut self, packet: PacketType) -> Result<u16, DecodeError> {
         match self.u16()? {
-            0 => Err(DecodeError::PacketIdZero),
+            0 => Err(DecodeError::PacketIdZero { packet }),
             id => Ok(id),
         }
     }
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
     /// Reads a topic filter: a text that is not empty. Where its wildcards are is not checked.
     pub(crate) fn filter(&mut self) -> Result<&'a str, DecodeError> {
         match self.text()? {
-            "" => Err(DecodeError::EmptyTopic),
+            "" => Err(DecodeError::EmptyFilter),
             filter => Ok(filter),
         }
     }

@@ -61,7 +61,7 @@ fn read_reasons(
 
 impl<'a> Suback<'a> {
     pub(crate) fn read(mut reader: Reader<'a>, version: Version) -> Result<Self, DecodeError> {
-        let packet_id = reader.packet_id()?;
+        let packet_id = reader.packet_id(PacketType::Suback)?;
         let block = read_block(&mut reader, version, PacketType::Suback)?;
         Ok(Self {
             packet_id,
@@ -74,7 +74,7 @@ impl<'a> Suback<'a> {
 
 impl<'a> Unsuback<'a> {
     pub(crate) fn read(mut reader: Reader<'a>, version: Version) -> Result<Self, DecodeError> {
-        let packet_id = reader.packet_id()?;
+        let packet_id = reader.packet_id(PacketType::Unsuback)?;
         if version == Version::V311 {
             reader.finish()?;
             return Ok(Self { packet_id, ..Self::default() });

@@ -104,7 +104,7 @@ impl RetainHandling {
 
 impl<'a> Subscribe<'a> {
     pub(crate) fn read(mut reader: Reader<'a>, version: Version) -> Result<Self, DecodeError> {
-        let packet_id = reader.packet_id()?;
+        let packet_id = reader.packet_id(PacketType::Subscribe)?;
         let block = match version {
             Version::V311 => PropertyBlock::default(),
             Version::V5 => PropertyBlock::read(&mut reader, Place::Packet(PacketType::Subscribe))?,

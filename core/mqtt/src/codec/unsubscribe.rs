@@ -16,7 +16,7 @@ pub struct Unsubscribe<'a> {
 
 impl<'a> Unsubscribe<'a> {
     pub(crate) fn read(mut reader: Reader<'a>, version: Version) -> Result<Self, DecodeError> {
-        let packet_id = reader.packet_id()?;
+        let packet_id = reader.packet_id(PacketType::Unsubscribe)?;
         let block = match version {
             Version::V311 => PropertyBlock::default(),
             Version::V5 => {

@@ -6,9 +6,8 @@ use tomte_base::{TopicError, TopicName};
 
 use crate::connection::ProtocolError;
 
-/// Shortest topic that gets an alias towards the client, in bytes: an alias costs three bytes, and
-/// looking it up costs more than sending a short topic.
-pub const MIN_ALIASED_TOPIC_BYTES: usize = 16;
+/// Shortest topic that gets an alias towards the client, in bytes: an alias costs three bytes itself.
+pub const MIN_ALIASED_TOPIC_BYTES: usize = 4;
 
 /// The topic of a PUBLISH from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]

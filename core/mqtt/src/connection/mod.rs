@@ -248,6 +248,12 @@ impl Connection {
         aliases.resolve(alias, publish.topic).map(InboundTopic::Aliased)
     }
 
+    /// Tells whether the client takes topic aliases.
+    #[must_use]
+    pub fn takes_aliases(&self) -> bool {
+        self.alias_maximum_out > 0
+    }
+
     /// Chooses how to name `topic` in a PUBLISH to the client: the alias, and whether the topic name
     /// has to go with it. Without an alias it always has to.
     ///

@@ -88,11 +88,13 @@ fn bytes_after_the_last_field_are_refused() {
 
 #[test]
 fn a_packet_identifier_of_zero_is_refused() {
-    for first in ["40", "50", "62", "70", "82", "90", "A2", "B0"] {
-        refused(V311, &format!("{first} 02 0000"), E::PacketIdZero);
+    for first in [0x40, 0x50, 0x62, 0x70, 0x82, 0x90, 0xA2, 0xB0] {
+        let packet = PacketType::from_number(first >> 4).unwrap();
+        refused(V311, &format!("{first:02X} 02 0000"), E::PacketIdZero { packet });
     }
-    refused(V311, "32 05 0001'a' 0000", E::PacketIdZero);
-    refused(V5, "34 06 0001'a' 0000 00", E::PacketIdZero);
+    let packet = PacketType::Publish;
+    refused(V311, "32 05 0001'a' 0000", E::PacketIdZero { packet });
+    refused(V5, "34 06 0001'a' 0000 00", E::PacketIdZero { packet });
 }
 
 #[test]
@@ -198,8 +200,8 @@ fn requests_without_filters_are_refused() {
 
 #[test]
 fn filters_that_are_empty_are_refused() {
-    refused(V311, "82 09 0001 0001'a'00 0000 00", E::EmptyTopic);
-    refused(V5, "A2 08 0001 00 0001'a' 0000", E::EmptyTopic);
+    refused(V311, "82 09 0001 0001'a'00 0000 00", E::EmptyFilter);
+    refused(V5, "A2 08 0001 00 0001'a' 0000", E::EmptyFilter);
 }
 
 #[test]
@@ -296,7 +298,13 @@ fn each_error_has_the_reason_code_that_the_standard_names() {
         (E::RepeatedProperty { property: TopicAlias }, ReasonCode::ProtocolError),
         (E::EmptyTopic, ReasonCode::ProtocolError),
         (E::NoLocalOnShared, ReasonCode::ProtocolError),
-        (E::WildcardInTopic, ReasonCode::TopicNameInvalid),
+        (E::EmptyFilter, ReasonCode::MalformedPacket),
+        (E::WildcardInTopic, ReasonCode::ProtocolError),
+        (E::PacketIdZero { packet: PacketType::Publish }, ReasonCode::ProtocolError),
+        (E::PacketIdZero { packet: PacketType::Subscribe }, ReasonCode::MalformedPacket),
+        (E::BadSubscriptionOptions { options: 0b11 }, ReasonCode::ProtocolError),
+        (E::BadSubscriptionOptions { options: 0b11_0000 }, ReasonCode::ProtocolError),
+        (E::BadSubscriptionOptions { options: 0b0100_0001 }, ReasonCode::MalformedPacket),
         (E::TopicAliasZero, ReasonCode::TopicAliasInvalid),
     ];
     for (error, reason) in cases {
