@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tomte_base::Time;
+use tomte_base::{QoS, Time};
 use tomte_broker::Queue;
 use tomte_mqtt::codec::{
     self, Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, ReasonCode, Version,
@@ -15,7 +15,6 @@ use crate::Hub;
 use crate::connection::{CloseReason, Connection, Slot};
 use crate::counter::Counter;
 use crate::exactly_once::KeptIds;
-use crate::fan_out::Key;
 use crate::flow::FlowEvent;
 use crate::hub::Timer;
 use crate::record::{Destination, Record};
@@ -40,7 +39,6 @@ fn connack<'a>(
     let properties = ConnackProperties {
         session_expiry_seconds: (asked != expiry_s).then_some(expiry_s),
         assigned_client_id: assigned,
-        shared_subscription_available: Some(false),
         ..connection.mqtt.connack_properties()
     };
     Connack { properties, ..Connack::default() }
@@ -403,17 +401,24 @@ impl Hub {
         self.by_client.remove(&(session.owner.clone(), Arc::clone(&session.client_id)));
         self.by_serial.remove(&session.serial);
         for subscription in session.subscriptions.drain(..) {
-            self.tree.remove(&subscription.filter, Key::Session(index));
+            self.leave_subscription(index, &subscription.filter);
             if let Some(kept) = subscription.kept {
                 self.ledger.forget(kept);
             }
         }
+        let on_their_way = session.machine.drain();
+        let n_sent = on_their_way.len();
         let waiting: Vec<Delivery> =
-            session.machine.drain().into_iter().chain(session.queue.drain()).collect();
+            on_their_way.into_iter().chain(session.queue.drain()).collect();
         let mut returned = Vec::new();
-        for delivery in waiting {
+        for (at, delivery) in waiting.into_iter().enumerate() {
             self.flow.closed(delivery.message.id);
             match &delivery.keeper {
+                Keeper::Share(filter) if at < n_sent && delivery.qos == QoS::ExactlyOnce => {
+                    self.counters.add(Counter::DropSessionEnded);
+                    self.share_done(filter, &delivery);
+                }
+                Keeper::Share(filter) => self.pass_on(now, filter, &delivery),
                 Keeper::Nobody => self.counters.add(Counter::DropSessionEnded),
                 Keeper::Session => {
                     self.counters.add(Counter::DropSessionEnded);

@@ -32,6 +32,8 @@ counters! {
     Delivered => "tomte_messages_delivered_total",
     /// Deliveries that a client acknowledged.
     Acknowledged => "tomte_deliveries_acknowledged_total",
+    /// Deliveries to a member of a group whose session ended, passed on to another member.
+    PassedOn => "tomte_deliveries_passed_on_total",
     /// Messages given to functions.
     CallsAccepted => "tomte_calls_accepted_total",
     /// Calls that returned a result.
@@ -50,6 +52,8 @@ counters! {
     DropNoMatch => "tomte_messages_dropped_total{reason=\"no_match\"}",
     /// A route matched, but nobody had subscribed.
     DropNoSubscriber => "tomte_messages_dropped_total{reason=\"no_subscriber\"}",
+    /// No member of a group could take or keep it.
+    DropNoMember => "tomte_messages_dropped_total{reason=\"no_member\"}",
     /// QoS 0 for a client whose output buffer was full.
     DropSlowReader => "tomte_messages_dropped_total{reason=\"slow_reader\"}",
     /// QoS 0 for a session whose client is away.

@@ -34,6 +34,13 @@ pub(crate) enum Outcome {
     QueueFull,
 }
 
+impl Outcome {
+    /// Tells whether the receiver has it, or will.
+    pub(crate) fn is_taken(self) -> bool {
+        matches!(self, Self::Sent | Self::Queued)
+    }
+}
+
 impl Hub {
     /// Writes a QoS 0 delivery into the buffer of its connection.
     pub(crate) fn send_at_most_once(
@@ -91,7 +98,6 @@ impl Hub {
         let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
             return self.push(now, index, delivery);
         };
-        let message = delivery.message.id;
         let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
         if !encoder.append(connection, (delivery.qos, delivery.retain), packet_id, ids) {
             withdraw(&mut session.machine, delivery.qos, packet_id);
@@ -104,7 +110,7 @@ impl Hub {
         }
         self.counters.add(Counter::Delivered);
         if delivery.qos == QoS::ExactlyOnce {
-            self.keep_sending(index, slot, packet_id, message);
+            self.keep_sending(index, slot, packet_id, &delivery);
         }
         Outcome::Sent
     }
@@ -204,6 +210,7 @@ impl Hub {
                 let kept = Destination::Session { session, qos, retain };
                 self.done(delivery.message.id, &kept);
             }
+            (Keeper::Share(filter), _) => self.share_done(filter, delivery),
             _ => self.hold_done(delivery),
         }
     }
@@ -219,6 +226,7 @@ impl Hub {
                 self.done(delivery.message.id, &kept);
             }
             Keeper::Hold(..) => self.hold_done(delivery),
+            Keeper::Share(filter) => self.share_done(filter, delivery),
         }
     }
 
@@ -255,7 +263,7 @@ impl Hub {
             self.counters.add(Counter::Delivered);
             self.mark_dirty(slot);
             if delivery.qos == QoS::ExactlyOnce {
-                self.keep_sending(index, slot, packet_id, delivery.message.id);
+                self.keep_sending(index, slot, packet_id, &delivery);
             }
             self.trace_outcome(now, delivery.message.id, index, Outcome::Sent);
         }
@@ -380,7 +388,7 @@ impl Hub {
         });
     }
 
-    fn name_of(&self, index: u32) -> String {
+    pub(crate) fn name_of(&self, index: u32) -> String {
         let session = self.sessions.get(index as usize).and_then(Option::as_ref);
         session.map_or_else(String::new, |session| match session.owner.device() {
             Some(device) => device.to_string(),

@@ -19,7 +19,7 @@ use crate::fan_out::Receipt;
 use crate::hub::{Ack, AckKind};
 use crate::ledger::{Kept, Ledger};
 use crate::record::Record;
-use crate::session::{Delivery, Session};
+use crate::session::{Delivery, Keeper, Session};
 use crate::{CloseReason, Hub, Slot};
 
 /// A QoS 2 message on its way to the client, with its record.
@@ -180,19 +180,27 @@ impl Hub {
         index: u32,
         slot: Slot,
         packet_id: u16,
-        message: MessageId,
+        delivery: &Delivery,
     ) {
         let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
             return;
         };
         if !session.is_persistent() {
-            return;
+            return self.leaves_group(slot, delivery);
         }
-        let order = self.ledger.appended().next().0;
+        let (order, message) = (self.ledger.appended().next().0, delivery.message.id);
         let mut sent = SentId { message, order, released: false, kept: Kept::default() };
         let record = KeptIds::sent_record(session.serial, packet_id, &sent);
         sent.kept = self.ledger.keep(|out| record.encode(out));
         session.ids.sent.insert(packet_id, sent);
+        self.gate(slot);
+    }
+
+    /// A message leaves for a session that ends with the process: no other member of its group may
+    /// get it after a restart (MQTT-4.8.2-5).
+    fn leaves_group(&mut self, slot: Slot, delivery: &Delivery) {
+        let Keeper::Share(filter) = &delivery.keeper else { return };
+        self.share_done(filter, delivery);
         self.gate(slot);
     }
 

@@ -117,6 +117,8 @@ impl Hub {
     ) -> Vec<Hop> {
         let sessions =
             set.sessions.iter().filter_map(|m| self.sessions[m.session as usize].as_ref());
+        let groups = set.shares.iter().filter_map(|share| self.shares.get(*share));
+        let groups = groups.filter_map(|share| self.would_choose(now, share, device));
         sessions
             .filter(|session| device.is_none_or(|device| session.owner.device() == Some(device)))
             .map(|session| {
@@ -132,6 +134,7 @@ impl Hub {
                 };
                 hop(now, HopKind::Delivery, &session.owner.to_string(), verdict, detail, false)
             })
+            .chain(groups)
             .collect()
     }
 

@@ -13,12 +13,12 @@ use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::Hub;
 use crate::counter::Counter;
-use crate::deliver::Outcome;
 use crate::encode::Encoder;
 use crate::flow::{FlowEvent, Hop, HopKind};
 use crate::hub::Stored;
 use crate::record::{self, Destination};
 use crate::session::{Delivery, Keeper, Subscription};
+use crate::shares::Share;
 
 /// What stands in the topic tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,8 @@ pub(crate) enum Key {
     Route(u32),
     /// A subscription of a session, by index.
     Session(u32),
+    /// A group that shares a subscription, by index.
+    Share(u32),
 }
 
 impl Key {
@@ -42,6 +44,8 @@ pub(crate) struct MatchSet {
     /// Routes in the order of the manifest.
     pub(crate) routes: Vec<u32>,
     pub(crate) sessions: Vec<MatchedSession>,
+    /// Groups in the order of their indices.
+    pub(crate) shares: Vec<u32>,
 }
 
 /// A session that subscribed to the topic, by one or more filters.
@@ -122,7 +126,15 @@ pub(crate) struct Lazy<'a> {
     message: Option<Arc<Message>>,
 }
 
-impl Lazy<'_> {
+impl<'a> Lazy<'a> {
+    pub(crate) fn incoming(&self) -> &'a Incoming<'a> {
+        self.incoming
+    }
+
+    pub(crate) fn id(&self) -> MessageId {
+        self.id
+    }
+
     pub(crate) fn get(&mut self) -> &Arc<Message> {
         self.message.get_or_insert_with(|| {
             let incoming = self.incoming;
@@ -156,17 +168,20 @@ impl Hub {
     }
 
     fn look_up(&self, topic: &str) -> MatchSet {
-        let (mut routes, mut sessions) = (Vec::new(), Vec::<(u32, Subscription)>::new());
+        let (mut routes, mut shares) = (Vec::new(), Vec::new());
+        let mut sessions = Vec::<(u32, Subscription)>::new();
         self.tree.matches(topic, |key, options| match key {
             Key::Route(route) => routes.push(route),
             Key::Session(session) => sessions.push((session, *options)),
+            Key::Share(share) => shares.push(share),
         });
         routes.sort_unstable();
+        shares.sort_unstable();
         sessions.sort_unstable_by_key(|(session, _)| *session);
         let sessions =
             sessions.chunk_by(|(a, _), (b, _)| a == b).map(merge_subscriptions).collect();
         let topic = TopicName::new(topic).expect("publishers' topics were checked");
-        MatchSet { topic, routes, sessions }
+        MatchSet { topic, routes, sessions, shares }
     }
 
     /// Sends a message where the routes say. Its receivers, the journal and the trace have it when
@@ -272,7 +287,7 @@ impl Hub {
     }
 
     /// Tells whether the routes chose this owner.
-    fn is_chosen(&self, device: Option<&DeviceName>) -> bool {
+    pub(crate) fn is_chosen(&self, device: Option<&DeviceName>) -> bool {
         self.chosen.subscribers
             || device.is_some_and(|device| {
                 let routes = self.config.table.routes();
@@ -290,7 +305,8 @@ impl Hub {
         lazy: &mut Lazy<'_>,
         durable: &mut Vec<Destination>,
     ) -> usize {
-        let mut encoder = Encoder::new(now, incoming, &set.topic, set.sessions.len());
+        let n_receivers = set.sessions.len() + set.shares.len();
+        let mut encoder = Encoder::new(now, incoming, &set.topic, n_receivers);
         let mut n_chosen = 0;
         for matched in &set.sessions {
             let Some(session) = self.sessions[matched.session as usize].as_ref() else { continue };
@@ -323,10 +339,13 @@ impl Hub {
             self.flow.opened(lazy.id);
             let outcome = self.send_acknowledged(now, matched.session, delivery, &mut encoder);
             self.trace_outcome(now, lazy.id, matched.session, outcome);
-            if !matches!(outcome, Outcome::Sent | Outcome::Queued) {
+            if !outcome.is_taken() {
                 self.flow.closed(lazy.id);
                 durable.retain(|kept| !matches!(kept, Destination::Session { session, .. } if *session == serial));
             }
+        }
+        if !set.shares.is_empty() {
+            n_chosen += self.send_to_shares(now, set, lazy, &mut encoder, durable);
         }
         n_chosen
     }
@@ -391,7 +410,8 @@ impl Hub {
 
     /// Tells whether a session of `device` took the message, or could have.
     fn is_reachable(&self, device: &DeviceName, set: &MatchSet, qos: QoS) -> bool {
-        set.sessions.iter().any(|matched| {
+        let groups = set.shares.iter().filter_map(|share| self.shares.get(*share));
+        set.sessions.iter().chain(groups.flat_map(Share::members)).any(|matched| {
             self.sessions[matched.session as usize].as_ref().is_some_and(|session| {
                 let acknowledged = qos.min(matched.options.qos) > QoS::AtMostOnce;
                 session.owner.device() == Some(device)
@@ -442,7 +462,11 @@ impl Hub {
     /// One destination of a stored message needs it no more.
     pub(crate) fn done(&mut self, message: MessageId, destination: &Destination) {
         let Some(stored) = self.stored.get_mut(&message) else { return };
+        let n_waiting = stored.destinations.len();
         stored.destinations.retain(|kept| !kept.same_receiver(destination));
+        if stored.destinations.len() == n_waiting {
+            return;
+        }
         if stored.destinations.is_empty() {
             self.ledger.forget(stored.kept);
             self.stored.remove(&message);

@@ -19,6 +19,7 @@ use crate::hold::Holds;
 use crate::ledger::{Kept, Ledger};
 use crate::record::Record;
 use crate::session::{Owner, Session, Subscription};
+use crate::shares::Shares;
 use crate::{Config, Destination, Effect};
 
 /// An acknowledgement that waits for the journal.
@@ -90,6 +91,7 @@ pub struct Hub {
     pub(crate) config: Config,
     pub(crate) tree: TopicTree<Key, Subscription>,
     pub(crate) matches: MatchCache<Arc<MatchSet>>,
+    pub(crate) shares: Shares,
     pub(crate) chosen: Chosen,
     pub(crate) retained: Retained,
     pub(crate) retained_kept: HashMap<TopicName, Kept>,
@@ -140,6 +142,7 @@ impl Hub {
         let mut hub = Self {
             tree: TopicTree::new(),
             matches: MatchCache::new(),
+            shares: Shares::default(),
             chosen: Chosen::default(),
             retained: Retained::new(RetainedLimits {
                 max_messages: limits.max_retained,
@@ -195,7 +198,7 @@ impl Hub {
 
     fn install_routes(&mut self) {
         for (index, route) in self.config.table.routes().iter().enumerate() {
-            self.tree.insert(&route.topic, Key::route(index), Subscription::ROUTE);
+            self.tree.insert(&route.topic, Key::route(index), Subscription::NONE);
         }
         self.route_matches = vec![0; self.config.table.routes().len()];
     }

@@ -7,7 +7,7 @@
 //! that every drop and refusal has a [`Counter`].
 //!
 //! What a question leads to: *What happens when a device connects?* `connect.rs`; *publishes?*
-//! `publish.rs`; *subscribes?* `subscribe.rs`;
+//! `publish.rs`; *subscribes?* `subscribe.rs`; *shares a subscription?* `shares.rs`;
 //! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?* `fan_out.rs`; *how does it
 //! reach them?* `deliver.rs`, `encode.rs`; *how does a function run?* `calls.rs`; *what survives?* `record.rs`,
 //! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
@@ -32,6 +32,7 @@ mod publish;
 mod record;
 mod recover;
 mod session;
+mod shares;
 mod subscribe;
 mod views;
 mod wills;

@@ -190,6 +190,7 @@ impl Recovery {
             }
             Record::Confirmed { .. } => {}
             Record::Done { message, destination } => self.done(message, &destination),
+            Record::Moved { message, destination } => self.moved(message, &destination),
             Record::Retained { message } => {
                 self.next_message = self.next_message.max(message.id.next());
                 self.retained.insert(message.topic.clone(), (message, kept));
@@ -231,6 +232,11 @@ impl Recovery {
         self.wills.retain(|_, will| will.kept.position >= before);
     }
 
+    fn moved(&mut self, message: MessageId, destination: &Destination) {
+        let Some(found) = self.messages.get_mut(&message) else { return };
+        record::move_destination(&mut found.destinations, destination);
+    }
+
     fn done(&mut self, message: MessageId, destination: &Destination) {
         let Some(found) = self.messages.get_mut(&message) else { return };
         found.destinations.retain(|kept| !kept.same_receiver(destination));
@@ -241,13 +247,27 @@ impl Recovery {
 }
 
 impl FoundMessage {
-    /// The destination that `session` stands for: itself, or the hold of its device.
+    /// The destination that `session` stands for and that is not accounted for yet: itself, a group
+    /// of which it is a member, or the hold of its device.
     fn destination_of(&self, session: &Session) -> Option<&Destination> {
-        self.destinations.iter().find(|destination| match destination {
-            Destination::Session { session: serial, .. } => *serial == session.serial,
+        let is_open = |d: &&Destination| !self.in_flight.contains(d) && !self.over.contains(d);
+        self.destinations.iter().filter(is_open).find(|destination| match destination {
+            Destination::Session { session: serial, qos, .. }
+            | Destination::Share { session: serial, qos, .. } => {
+                *serial == session.serial && *qos == QoS::ExactlyOnce
+            }
             Destination::Hold { device, .. } => session.owner.device() == Some(device),
             Destination::Call { .. } => false,
         })
+    }
+
+    /// A session is gone for which the message had left with QoS 2: no other member of its group
+    /// gets it (MQTT-4.8.2-5).
+    fn has_left_for(&mut self, session: u64) {
+        let left = self.destinations.iter().filter(|destination| {
+            matches!(destination, Destination::Share { session: serial, .. } if *serial == session)
+        });
+        self.over.extend(left.cloned());
     }
 
     /// Puts the message in flight to `session`, if it is for it.
@@ -255,13 +275,18 @@ impl FoundMessage {
         let destination = self.destination_of(session)?.clone();
         let (retain, keeper) = match &destination {
             Destination::Session { retain, .. } => (*retain, Keeper::Session),
+            Destination::Share { filter, retain, .. } => (*retain, Keeper::Share(filter.clone())),
             Destination::Hold { device, until } => (false, Keeper::Hold(device.clone(), *until)),
             Destination::Call { .. } => return None,
         };
         self.in_flight.push(destination);
         let message = Arc::new(self.message.clone());
+        let subscription_ids = match &keeper {
+            Keeper::Share(filter) => session.identifier(filter),
+            _ => None,
+        };
         let qos = QoS::ExactlyOnce;
-        Some(Delivery { message, qos, retain, keeper, subscription_ids: None })
+        Some(Delivery { message, qos, retain, keeper, subscription_ids })
     }
 }
 
@@ -269,6 +294,7 @@ impl FoundMessage {
 /// missing: it was lost to a failed commit, and what was to make that good was torn by a crash.
 fn newest_of_each_client(
     sessions: BTreeMap<u64, FoundSession>,
+    messages: &mut BTreeMap<MessageId, FoundMessage>,
     ledger: &mut Ledger<Ack>,
 ) -> BTreeMap<u64, FoundSession> {
     let mut newest = HashMap::new();
@@ -279,7 +305,12 @@ fn newest_of_each_client(
         sessions.into_iter().partition(|(serial, found)| {
             newest.get(&(found.owner.clone(), found.client_id.clone())) == Some(serial)
         });
-    for session in replaced.into_keys() {
+    for (session, found) in replaced {
+        for sent in found.sent.values() {
+            if let Some(message) = messages.get_mut(&sent.message) {
+                message.has_left_for(session);
+            }
+        }
         let closed = Record::SessionClosed { session };
         ledger.note(|out| closed.encode(out));
     }
@@ -301,7 +332,9 @@ impl Hub {
         self.next_message = recovery.next_message.max(self.next_message);
         self.next_session = recovery.next_session.max(self.next_session);
         let mut messages = recovery.messages;
-        for (serial, found) in newest_of_each_client(recovery.sessions, &mut self.ledger) {
+        for (serial, found) in
+            newest_of_each_client(recovery.sessions, &mut messages, &mut self.ledger)
+        {
             self.recover_session(now, serial, found, &mut messages);
         }
         for (message, kept) in recovery.retained.into_values() {
@@ -331,7 +364,7 @@ impl Hub {
         let index = self.add_session(serial, found.owner, &found.client_id, found.expiry_s);
         for (filter, (options, kept)) in found.subscriptions {
             self.ledger.still_kept(kept);
-            self.tree.insert(&filter, crate::fan_out::Key::Session(index), options);
+            self.enter_subscription(index, &filter, options);
             let session = self.session_mut(index).expect("it was just added");
             session.subscriptions.push(KeptSubscription { filter, options, kept: Some(kept) });
         }
@@ -432,6 +465,10 @@ impl Hub {
                 };
                 self.enqueue(now, index, delivery)
             }
+            Destination::Share { filter, session, qos, retain } => {
+                self.recover_share(now, message, filter, (*session, *qos, *retain));
+                true
+            }
             Destination::Call { function, call, route } => {
                 self.enter_call_for_message(now, *call, function.clone(), route, message)
             }
@@ -439,6 +476,31 @@ impl Hub {
                 self.recover_hold(device, message, *until);
                 true
             }
+        }
+    }
+
+    /// Puts a message back to the member of a group that had it, or to another one when the session
+    /// of that one is gone.
+    fn recover_share(
+        &mut self,
+        now: Time,
+        message: &Arc<Message>,
+        filter: &TopicFilter,
+        (session, qos, retain): (u64, QoS, bool),
+    ) {
+        let index = self.by_serial.get(&session).copied();
+        let member = index.and_then(|index| self.sessions[index as usize].as_ref());
+        let delivery = Delivery {
+            message: Arc::clone(message),
+            qos,
+            retain,
+            keeper: Keeper::Share(filter.clone()),
+            subscription_ids: member.and_then(|member| member.identifier(filter)),
+        };
+        match index {
+            Some(index) if self.enqueue(now, index, delivery.clone()) => {}
+            Some(_) => self.share_done(filter, &delivery),
+            None => self.pass_on(now, filter, &delivery),
         }
     }
 

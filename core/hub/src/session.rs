@@ -66,8 +66,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// What stands in the tree for a route, which has no options.
-    pub(crate) const ROUTE: Self = Self {
+    /// What stands in the tree for a route or a group, which have no options.
+    pub(crate) const NONE: Self = Self {
         qos: QoS::ExactlyOnce,
         no_local: false,
         retain_as_published: false,
@@ -110,6 +110,8 @@ pub(crate) enum Keeper {
     Session,
     /// A device's hold, to which it goes back when the session ends first.
     Hold(DeviceName, Time),
+    /// The group with this filter, another member of which gets it when the session ends first.
+    Share(TopicFilter),
 }
 
 /// A message on its way to one session.
@@ -146,6 +148,7 @@ pub(crate) struct Session {
 
 /// A subscription and its record in the journal.
 pub(crate) struct KeptSubscription {
+    /// As the client wrote it, with `$share/` and the name of the group if it has one.
     pub(crate) filter: TopicFilter,
     pub(crate) options: Subscription,
     pub(crate) kept: Option<Kept>,
@@ -155,6 +158,12 @@ impl Session {
     /// Tells whether it outlives its connection.
     pub(crate) fn is_persistent(&self) -> bool {
         self.expiry_s > 0
+    }
+
+    /// The identifier that the client gave its subscription to `filter`.
+    pub(crate) fn identifier(&self, filter: &str) -> Option<Arc<[u32]>> {
+        let id = self.subscriptions[self.subscription(filter)?].options.id?;
+        Some(Arc::from([id.get()]))
     }
 
     pub(crate) fn subscription(&self, filter: &str) -> Option<usize> {

@@ -10,9 +10,9 @@ use tomte_mqtt::codec::{
 use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::counter::Counter;
-use crate::fan_out::Key;
 use crate::record::{Destination, Record};
-use crate::session::{Delivery, Keeper, KeptSubscription, Subscription};
+use crate::session::{Delivery, Keeper, KeptSubscription, Session, Subscription};
+use crate::shares::{is_shared, matched_filter};
 use crate::{Hub, Slot};
 
 /// What a subscription was granted, or why not.
@@ -60,7 +60,9 @@ impl Hub {
             Suback { packet_id, reason_string: why.as_deref(), reasons, ..Suback::default() };
         self.answer(slot, Packet::Suback(suback));
         for (filter, is_new, retain_handling) in fresh {
-            if retain_handling == 0 || (retain_handling == 1 && is_new) {
+            let sends = retain_handling == 0 || (retain_handling == 1 && is_new);
+            // A group gets no retained messages (MQTT 5, 4.8.2).
+            if sends && !is_shared(&filter) {
                 self.send_retained(now, index, &filter);
             }
             self.send_held(now, index, &filter);
@@ -100,17 +102,13 @@ impl Hub {
         if let Some(kept) = old.as_ref().and_then(|old| old.kept) {
             self.ledger.forget(kept);
         }
-        self.tree.insert(&filter, Key::Session(index), options);
+        self.enter_subscription(index, &filter, options);
         Ok((filter, old.is_none()))
     }
 
     fn check_subscription(&self, slot: Slot, index: u32, asked: &Asked<'_>) -> Granted {
         let parsed = SharedFilter::parse(asked.filter)
             .map_err(|error| (ReasonCode::TopicFilterInvalid, error.to_string()))?;
-        if parsed.group.is_some() {
-            let why = "shared subscriptions are not available in this version".to_owned();
-            return Err((ReasonCode::SharedSubscriptionsNotSupported, why));
-        }
         let session = self.sessions[index as usize].as_ref().expect("the connection has it");
         let limit = self.config.limits.max_subscriptions;
         if session.subscriptions.len() >= limit as usize
@@ -126,7 +124,9 @@ impl Hub {
             let why = format!("no route could ever feed {} to {source}", asked.filter);
             return Err((ReasonCode::NotAuthorized, why));
         }
-        Ok(parsed.filter)
+        // With the name of a group it may have too many levels.
+        TopicFilter::new(asked.filter)
+            .map_err(|error| (ReasonCode::TopicFilterInvalid, error.to_string()))
     }
 
     pub(crate) fn on_unsubscribe(&mut self, _now: Time, slot: Slot, unsubscribe: &Unsubscribe<'_>) {
@@ -151,7 +151,7 @@ impl Hub {
         };
         let gone = session.subscriptions.remove(at);
         let serial = session.serial;
-        self.tree.remove(&gone.filter, Key::Session(index));
+        self.leave_subscription(index, &gone.filter);
         if let Some(kept) = gone.kept {
             self.ledger.forget(kept);
             let record = Record::Unsubscribed { session: serial, filter: gone.filter };
@@ -196,9 +196,13 @@ impl Hub {
         Delivery { message, keeper: Keeper::Session, ..delivery }
     }
 
-    /// Tells whether some route leads the message from its source to this session now.
     fn may_receive(&self, index: u32, message: &Message) -> bool {
-        let Some(session) = self.sessions[index as usize].as_ref() else { return false };
+        let session = self.sessions[index as usize].as_ref();
+        session.is_some_and(|session| self.may_have(session, message))
+    }
+
+    /// Tells whether some route leads the message from its source to this session now.
+    pub(crate) fn may_have(&self, session: &Session, message: &Message) -> bool {
         let Message { topic, payload, source, properties, .. } = message;
         let view = MessageView::new(topic, payload, source, properties.as_deref());
         self.config.table.routes().iter().any(|route| {
@@ -221,7 +225,8 @@ impl Hub {
         let Some(at) = session.subscription(filter) else { return };
         let options = session.subscriptions[at].options;
         let mut expired = Vec::new();
-        for held in self.holds.take(now, &device, filter, &mut expired) {
+        let matched = matched_filter(filter);
+        for held in self.holds.take(now, &device, &matched, &mut expired) {
             let qos = held.qos.min(options.qos);
             if qos == QoS::AtMostOnce {
                 self.hold_done(&held);
@@ -240,8 +245,8 @@ impl Hub {
         let Some(device) = session.owner.device().cloned() else { return };
         let (mut held, mut expired) = (Vec::new(), Vec::new());
         for subscription in &session.subscriptions {
-            let (filter, options) = (&subscription.filter, subscription.options);
-            let taken = self.holds.take(now, &device, filter, &mut expired);
+            let (filter, options) = (matched_filter(&subscription.filter), subscription.options);
+            let taken = self.holds.take(now, &device, &filter, &mut expired);
             held.extend(taken.into_iter().map(|d| Delivery { qos: d.qos.min(options.qos), ..d }));
         }
         held.sort_by_key(|delivery| delivery.message.id);

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use tomte_base::{
-    CallId, DeviceName, FunctionName, Message, MessageId, Properties, Source, Time, TopicName,
+    CallId, DeviceName, FunctionName, Message, MessageId, Properties, Source, Time, TopicFilter,
+    TopicName,
 };
 
 use super::fields::{Reader, Writer};
@@ -84,6 +85,12 @@ impl Writer<'_> {
                 self.bytes(device.as_str().as_bytes());
                 self.u64(until.0);
             }
+            Destination::Share { filter, session, qos, retain } => {
+                self.u8(3);
+                self.bytes(filter.as_bytes());
+                self.u64(*session);
+                self.u8(*qos as u8 | u8::from(*retain) << 2);
+            }
         }
     }
 }
@@ -159,6 +166,12 @@ impl Reader<'_> {
                 device: self.parsed("device", DeviceName::new)?,
                 until: Time(self.u64("end of the hold")?),
             }),
+            3 => {
+                let filter = self.parsed("filter", TopicFilter::new)?;
+                let session = self.u64("session")?;
+                let (qos, retain) = self.qos_and_retain()?;
+                Ok(Destination::Share { filter, session, qos, retain })
+            }
             _ => Err(self.bad("destination")),
         }
     }

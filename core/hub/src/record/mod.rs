@@ -84,6 +84,13 @@ pub enum Record {
         /// Which destination.
         destination: Destination,
     },
+    /// Another destination has a message now, in place of the one with the same receiver.
+    Moved {
+        /// The message.
+        message: MessageId,
+        /// The destination that has it.
+        destination: Destination,
+    },
     /// The retained message of a topic.
     Retained {
         /// The message.
@@ -226,6 +233,18 @@ pub enum Destination {
         /// When the hold ends.
         until: Time,
     },
+    /// A group that shares a subscription, by way of one of its members.
+    Share {
+        /// The filter with `$share/` and the name.
+        filter: TopicFilter,
+        /// The session's number of the member. It may be one that ends with its connection: then
+        /// another member gets the message after a restart.
+        session: u64,
+        /// The quality of service of the delivery.
+        qos: QoS,
+        /// Sent with the retain flag.
+        retain: bool,
+    },
 }
 
 impl Destination {
@@ -236,9 +255,21 @@ impl Destination {
             (Self::Session { session: a, .. }, Self::Session { session: b, .. }) => a == b,
             (Self::Call { call: a, .. }, Self::Call { call: b, .. }) => a == b,
             (Self::Hold { device: a, .. }, Self::Hold { device: b, .. }) => a == b,
+            (Self::Share { filter: a, .. }, Self::Share { filter: b, .. }) => a == b,
             _ => false,
         }
     }
+}
+
+/// Puts `new` in place of the destination with the same receiver, as the last one: of several that
+/// mean one session, the first is the first that it got. Tells whether there was one.
+pub(crate) fn move_destination(destinations: &mut Vec<Destination>, new: &Destination) -> bool {
+    let Some(at) = destinations.iter().position(|old| old.same_receiver(new)) else {
+        return false;
+    };
+    destinations.remove(at);
+    destinations.push(new.clone());
+    true
 }
 
 /// Why bytes of the journal are not a record of this version.
@@ -293,6 +324,11 @@ impl Record {
             }
             Self::Done { message, destination } => {
                 w.u8(7);
+                w.u64(message.0);
+                w.destination(destination);
+            }
+            Self::Moved { message, destination } => {
+                w.u8(30);
                 w.u64(message.0);
                 w.destination(destination);
             }
@@ -484,6 +520,10 @@ impl Reader<'_> {
             22 => Ok(Record::Confirmed {
                 message: MessageId(self.number("message number")?),
                 destinations: self.destinations()?,
+            }),
+            30 => Ok(Record::Moved {
+                message: MessageId(self.u64("message number")?),
+                destination: self.destination()?,
             }),
             _ => Err(self.bad("tag")),
         }

@@ -47,6 +47,12 @@ fn records() -> Vec<Record> {
         route: "hot".into(),
     };
     let hold = Destination::Hold { device: DeviceName::new("fan").unwrap(), until: Time(1) };
+    let share = Destination::Share {
+        filter: TopicFilter::new("$share/g/a/+").unwrap(),
+        session: 9,
+        qos: QoS::ExactlyOnce,
+        retain: true,
+    };
     vec![
         Record::SessionOpened {
             session: 1,
@@ -58,7 +64,11 @@ fn records() -> Vec<Record> {
         Record::SessionClosed { session: 1 },
         Record::Subscribed { session: 1, filter: filter.clone(), options },
         Record::Unsubscribed { session: 1, filter },
-        Record::Accepted { message: message(), destinations: vec![session.clone(), call, hold] },
+        Record::Accepted {
+            message: message(),
+            destinations: vec![session.clone(), call, hold, share.clone()],
+        },
+        Record::Moved { message: MessageId(7), destination: share },
         Record::Done { message: MessageId(7), destination: session.clone() },
         Record::Retained { message: message() },
         Record::RetainedCleared { topic: TopicName::new("a").unwrap() },

@@ -304,6 +304,28 @@ impl Bed {
         words
     }
 
+    /// The PUBLISH packets since the last look: payload, QoS, subscription identifiers.
+    pub(super) fn identifiers(&mut self, slot: Slot) -> Vec<(String, u8, Vec<u32>)> {
+        let found = self.deliveries(slot).into_iter();
+        found.map(|(payload, qos, ids, _)| (payload, qos, ids)).collect()
+    }
+
+    /// The same with their packet identifiers.
+    pub(super) fn deliveries(&mut self, slot: Slot) -> Vec<(String, u8, Vec<u32>, u16)> {
+        let bytes = std::mem::take(&mut self.outputs[slot.0 as usize]);
+        let version = self.versions[slot.0 as usize];
+        let (mut rest, mut found) = (&bytes[..], Vec::new());
+        while let Some(length) = codec::frame_len(rest, u32::MAX).unwrap() {
+            if let Packet::Publish(p) = codec::decode(&rest[..length], version).unwrap() {
+                let ids = p.properties.subscription_identifiers().collect();
+                let payload = String::from_utf8_lossy(p.payload).into_owned();
+                found.push((payload, p.qos as u8, ids, p.packet_id));
+            }
+            rest = &rest[length..];
+        }
+        found
+    }
+
     /// The assignments that were made since the last look, as (worker, call, payload).
     pub(super) fn assignments(&mut self) -> Vec<crate::Assignment> {
         let taken = std::mem::take(&mut self.effects);

@@ -4,4 +4,6 @@ mod harness;
 mod messages;
 mod promises;
 mod protocol;
+mod shares;
+mod shares_model;
 mod wills;
