@@ -15,5 +15,6 @@ mod libraries;
 mod main_job;
 mod manifests;
 mod rust_client;
+mod shares;
 mod websocket;
 mod why;
