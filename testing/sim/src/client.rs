@@ -1,47 +1,24 @@
 //! Clients: they connect, subscribe, publish, leave, vanish, and stop reading.
 
+mod connect;
+mod publish;
 mod receive;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use tomte_base::{QoS, Time};
 use tomte_mqtt::codec::{
-    self, Connect, Disconnect, PublishHead, RetainHandling, Subscribe, Subscription, Unsubscribe,
-    Version, Will,
+    self, Disconnect, RetainHandling, Subscribe, Subscription, Unsubscribe, Version,
 };
 
-use crate::mark::Mark;
-use crate::network::{ConnId, End};
+use crate::network::ConnId;
 use crate::world::{Event, World};
+use publish::Outgoing;
+pub(crate) use receive::Answer;
 
-const TOPICS: [&str; 8] = ["s/a", "s/b", "s/c", "cmd/x", "cmd/y", "p/1", "loop", "other/z"];
 const FILTERS: [&str; 9] = ["s/#", "s/a", "s/+", "r/#", "cmd/#", "p/#", "#", "+/a", "will/+"];
 /// What every client subscribes to in the end, so that nothing is left for it.
 const ALL_HELD: &str = "cmd/#";
-
-/// A QoS 1 message that is not acknowledged yet.
-struct Outgoing {
-    packet_id: u16,
-    head: Message,
-    sent_on: Option<ConnId>,
-}
-
-#[derive(Clone)]
-struct Message {
-    topic: String,
-    payload: Vec<u8>,
-    qos: QoS,
-    retain: bool,
-    expiry_s: Option<u32>,
-}
-
-impl Message {
-    /// Its mark, topic and packet identifier, for the log.
-    fn word(&self, packet_id: u16) -> String {
-        let retain = if self.retain { " retained" } else { "" };
-        format!("{} on {}{retain} ({packet_id})", World::word_of(&self.payload), self.topic)
-    }
-}
 
 struct Link {
     conn: ConnId,
@@ -62,6 +39,12 @@ pub(crate) struct Client {
     keep_alive_s: u16,
     link: Option<Link>,
     outbox: VecDeque<Outgoing>,
+    /// Packet identifiers of QoS 2 messages that were received and not released.
+    received: HashSet<u16>,
+    /// The session of the last CONNACK, by the oracle's count.
+    generation: Option<u64>,
+    /// It forgot its session and may not take it up again (MQTT-3.2.2-4).
+    must_be_clean: bool,
     wanted: BTreeMap<&'static str, QoS>,
     next_number: u32,
     next_packet_id: u16,
@@ -96,6 +79,9 @@ impl World {
                 keep_alive_s: *self.rng.pick(&[0, 0, 5, 60]),
                 link: None,
                 outbox: VecDeque::new(),
+                received: HashSet::new(),
+                generation: None,
+                must_be_clean: false,
                 wanted,
                 next_number: 1,
                 next_packet_id: 0,
@@ -108,8 +94,16 @@ impl World {
     }
 
     fn choose_filter(&mut self) -> (&'static str, QoS) {
-        let qos = if self.rng.chance(800) { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let qos = self.choose_qos();
         (*self.rng.pick(&FILTERS), qos)
+    }
+
+    fn choose_qos(&mut self) -> QoS {
+        match self.rng.below(100) {
+            0..=22 => QoS::AtMostOnce,
+            23..=61 => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        }
     }
 
     /// A client does something, then thinks about the next thing.
@@ -151,49 +145,6 @@ impl World {
             }
             _ => self.send(index, |out, _| codec::encode_pingreq(out)),
         }
-    }
-
-    fn connect(&mut self, index: usize) {
-        let (device, version) = (self.clients[index].device, self.clients[index].version);
-        let conn = self.open_conn(End::Client(index), device, version);
-        self.oracle.on_open(conn, device, version);
-        let clean = if self.calm {
-            self.clients[index].clean
-        } else {
-            self.clients[index].clean || self.rng.chance(60)
-        };
-        let receive_maximum = if self.calm { 50 } else { *self.rng.pick(&[1, 3, 20]) };
-        let will = self.rng.chance(400) && !self.calm;
-        let largest = (!self.calm && self.rng.chance(100)).then_some(200);
-        let client = &mut self.clients[index];
-        client.link = Some(Link { conn, ready: false, window: 4, last_ack: self.now });
-        let mark = Mark {
-            publisher: 1_000 + u32::try_from(index).expect("few"),
-            number: client.next_number,
-            via: 0,
-        };
-        client.next_number += 1;
-        let (topic, payload) = (format!("will/{index}"), mark.payload(70, 0));
-        let mut connect = Connect::new(version, &client.id);
-        connect.clean_start = clean;
-        connect.keep_alive_seconds = if self.calm { 0 } else { client.keep_alive_s };
-        if will {
-            let qos =
-                if mark.number.is_multiple_of(2) { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-            let retain = mark.number.is_multiple_of(3);
-            connect.will =
-                Some(Will { qos, retain, topic: &topic, payload: &payload, ..Will::default() });
-        }
-        if version == Version::V5 {
-            connect.properties.receive_maximum = Some(receive_maximum);
-            connect.properties.maximum_packet_bytes = largest;
-            connect.properties.session_expiry_seconds =
-                Some(if client.clean { 0 } else { client.expiry_s });
-        }
-        let mut bytes = Vec::new();
-        codec::encode_connect(&mut bytes, &connect);
-        self.tell(|| format!("client-{index} connects as connection {}, clean {clean}", conn.0));
-        self.send_up(conn, &bytes);
     }
 
     /// Writes a packet on the client's connection.
@@ -263,67 +214,6 @@ impl World {
         self.end_up(link.conn);
     }
 
-    fn publish_some(&mut self, index: usize) {
-        for _ in 0..self.rng.range(1, 6) {
-            let message = self.compose(index);
-            if message.qos == QoS::AtMostOnce {
-                let word = message.word(0);
-                self.tell(|| format!("client-{index} publishes {word}"));
-                self.send(index, |out, version| encode(out, version, &message, 0, false));
-                continue;
-            }
-            let client = &mut self.clients[index];
-            let packet_id = client.packet_id();
-            client.outbox.push_back(Outgoing { packet_id, head: message, sent_on: None });
-        }
-        self.send_outbox(index);
-    }
-
-    fn compose(&mut self, index: usize) -> Message {
-        let client = &mut self.clients[index];
-        let publisher = u32::try_from(index).expect("few");
-        let mark = Mark { publisher, number: client.next_number, via: 0 };
-        client.next_number += 1;
-        let topic = (*self.rng.pick(&TOPICS)).to_owned();
-        let retain = self.rng.chance(120);
-        let clears = retain && self.rng.chance(150);
-        let value = i64::try_from(self.rng.below(100)).expect("small");
-        let padding = if self.rng.chance(100) { self.rng.below(1_500) } else { self.rng.below(30) };
-        let v5 = self.clients[index].version == Version::V5;
-        let expires = v5 && !retain && self.rng.chance(50);
-        Message {
-            topic,
-            payload: if clears { Vec::new() } else { mark.payload(value, padding) },
-            qos: if self.rng.chance(750) { QoS::AtLeastOnce } else { QoS::AtMostOnce },
-            retain,
-            expiry_s: expires.then(|| u32::try_from(self.rng.range(0, 5)).expect("small")),
-        }
-    }
-
-    /// Sends what the window has room for; what was sent on an earlier connection is sent again.
-    fn send_outbox(&mut self, index: usize) {
-        let client = &mut self.clients[index];
-        let Some(link) = client.link.as_ref().filter(|link| link.ready) else { return };
-        let (conn, version) = (link.conn, client.version);
-        let mut bytes = Vec::new();
-        let (mut again, mut words) = (0, String::new());
-        for outgoing in client.outbox.iter_mut().take(link.window) {
-            if outgoing.sent_on == Some(conn) {
-                continue;
-            }
-            let dup = outgoing.sent_on.is_some();
-            again += u64::from(dup);
-            encode(&mut bytes, version, &outgoing.head, outgoing.packet_id, dup);
-            words += &format!(" {}", outgoing.head.word(outgoing.packet_id));
-            outgoing.sent_on = Some(conn);
-        }
-        self.coverage.add("client: sent a message again", again);
-        if !bytes.is_empty() {
-            self.tell(|| format!("client-{index} publishes{words}"));
-            self.send_up(conn, &bytes);
-        }
-    }
-
     pub(crate) fn forget_refusal(&mut self, index: usize) {
         self.clients[index].is_refused = false;
     }
@@ -346,17 +236,4 @@ impl World {
             is_done || client.is_refused
         })
     }
-}
-
-fn encode(out: &mut Vec<u8>, version: Version, message: &Message, packet_id: u16, dup: bool) {
-    let head = PublishHead {
-        dup,
-        qos: message.qos,
-        retain: message.retain,
-        topic: &message.topic,
-        packet_id,
-        message_expiry_seconds: message.expiry_s,
-        ..PublishHead::default()
-    };
-    codec::encode_publish(out, version, &head, &message.payload);
 }

@@ -89,9 +89,9 @@ impl World {
                 self.coverage.hit("recovery");
                 let now = self.now + self.skew;
                 self.oracle.on_recovered(now, host.durable.last);
-                for (owner, will) in host.durable.wills() {
+                for left in host.durable.wills() {
                     self.coverage.hit("will: published after a crash");
-                    self.oracle.on_will_after_crash(now, &owner, &will);
+                    self.oracle.on_will_after_crash(now, &left);
                 }
                 self.host = Some(host);
                 if fails && self.rng.chance(500) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use tomte_base::MessageId;
+use tomte_base::{Message, MessageId, Time};
 use tomte_core_hub::{Destination, Owner, Record, Will};
 
 use crate::mark::Mark;
@@ -12,7 +12,34 @@ struct Session {
     owner: Owner,
     client_id: String,
     position: u64,
+    parts: Parts,
+}
+
+/// What a session has beside itself, with the positions.
+#[derive(Default)]
+struct Parts {
     filters: BTreeMap<String, u64>,
+    /// Packet identifiers of QoS 2 messages that its client has not released.
+    received: BTreeMap<u16, u64>,
+}
+
+/// A will that is not over.
+struct KeptWill {
+    position: u64,
+    session: u64,
+    owner: Owner,
+    /// When it is published; none while its client was connected.
+    due: Option<Time>,
+    will: Will,
+}
+
+/// What becomes of a will after a restart.
+pub(crate) struct WillLeft {
+    pub(crate) owner: Owner,
+    /// The client identifier of the session that it waits in, and when its time comes: that is told,
+    /// or begins with the restart. None when nothing lets it wait.
+    pub(crate) waits: Option<(String, Option<Time>)>,
+    pub(crate) will: Will,
 }
 
 /// A message and the functions that are still to be called with it.
@@ -28,8 +55,8 @@ pub(crate) struct Durable {
     sessions: BTreeMap<u64, Session>,
     marks: HashSet<Mark>,
     messages: BTreeMap<MessageId, Kept>,
-    /// Wills that are not over, by number, with the position of their record.
-    wills: BTreeMap<u64, (u64, Owner, Will)>,
+    /// Wills that are not over, by number.
+    wills: BTreeMap<u64, KeptWill>,
     /// Calls that ended, since the last look.
     pub(crate) ended_calls: Vec<(String, Mark)>,
     pub(crate) last: u64,
@@ -40,33 +67,43 @@ impl Durable {
         self.last = position;
         match record {
             Record::SessionOpened { session, owner, client_id, .. } => {
-                let filters = self.sessions.remove(&session).map(|old| old.filters);
-                let filters = filters.unwrap_or_default();
-                self.sessions.insert(session, Session { owner, client_id, position, filters });
+                let parts = self.sessions.remove(&session).map(|old| old.parts);
+                let parts = parts.unwrap_or_default();
+                self.sessions.insert(session, Session { owner, client_id, position, parts });
             }
             Record::SessionClosed { session } => drop(self.sessions.remove(&session)),
             Record::Subscribed { session, filter, .. } => {
-                if let Some(session) = self.sessions.get_mut(&session) {
-                    session.filters.insert(filter.to_string(), position);
-                }
+                self.part_of(session, |parts| {
+                    parts.filters.insert(filter.to_string(), position);
+                });
             }
             Record::Unsubscribed { session, filter } => {
-                if let Some(session) = self.sessions.get_mut(&session) {
-                    session.filters.remove(filter.as_str());
-                }
+                self.part_of(session, |parts| {
+                    parts.filters.remove(filter.as_str());
+                });
             }
             Record::AcceptedWill { number, message, destinations } => {
                 self.wills.remove(&number);
-                self.take_in(position, Record::Accepted { message, destinations });
+                self.accept(position, &message, destinations);
             }
             Record::Accepted { message, destinations } => {
-                if let Some((mark, _)) = Mark::read(&message.payload) {
-                    self.marks.insert(mark);
-                    let calls = destinations.into_iter().filter_map(function).collect();
-                    let kept = Kept { position, mark, calls };
-                    let old = self.messages.insert(message.id, kept);
-                    self.end_calls(message.id, old);
-                }
+                self.accept(position, &message, destinations);
+            }
+            Record::AcceptedFrom { session, packet_id, message, destinations } => {
+                self.accept(position, &message, destinations);
+                self.part_of(session, |parts| {
+                    parts.received.insert(packet_id, position);
+                });
+            }
+            Record::Received { session, packet_id } => {
+                self.part_of(session, |parts| {
+                    parts.received.insert(packet_id, position);
+                });
+            }
+            Record::ReceiveEnded { session, packet_id } => {
+                self.part_of(session, |parts| {
+                    parts.received.remove(&packet_id);
+                });
             }
             Record::Retained { message } => {
                 self.marks.extend(Mark::read(&message.payload).map(|(mark, _)| mark));
@@ -77,13 +114,28 @@ impl Durable {
                     self.ended_calls.push((function.to_string(), kept.mark));
                 }
             }
-            Record::WillKept { number, owner, will, .. } => {
-                self.wills.insert(number, (position, owner, will));
+            Record::WillKept { number, session, owner, due, will } => {
+                self.wills.insert(number, KeptWill { position, session, owner, due, will });
             }
             Record::WillOver { number } => drop(self.wills.remove(&number)),
             Record::Superseded { before } => self.supersede(before.0),
             _ => {}
         }
+    }
+
+    fn part_of(&mut self, session: u64, change: impl FnOnce(&mut Parts)) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            change(&mut session.parts);
+        }
+    }
+
+    fn accept(&mut self, position: u64, message: &Message, destinations: Vec<Destination>) {
+        let Some((mark, _)) = Mark::read(&message.payload) else { return };
+        self.marks.insert(mark);
+        let calls = destinations.into_iter().filter_map(function).collect();
+        let kept = Kept { position, mark, calls };
+        let old = self.messages.insert(message.id, kept);
+        self.end_calls(message.id, old);
     }
 
     fn supersede(&mut self, before: u64) {
@@ -92,15 +144,34 @@ impl Durable {
             self.ended_calls.extend(kept.calls.into_iter().map(|name| (name, kept.mark)));
         }
         self.sessions.retain(|_, session| session.position >= before);
-        self.wills.retain(|_, (position, ..)| *position >= before);
-        for session in self.sessions.values_mut() {
-            session.filters.retain(|_, position| *position >= before);
+        self.wills.retain(|_, kept| kept.position >= before);
+        for Session { parts, .. } in self.sessions.values_mut() {
+            parts.filters.retain(|_, position| *position >= before);
+            parts.received.retain(|_, position| *position >= before);
         }
     }
 
     /// The wills that are not over, whose clients lost their connections with the process.
-    pub(crate) fn wills(&self) -> Vec<(Owner, Will)> {
-        self.wills.values().map(|(_, owner, will)| (owner.clone(), will.clone())).collect()
+    pub(crate) fn wills(&self) -> Vec<WillLeft> {
+        let left = |kept: &KeptWill| {
+            let session = self.newest(kept.session).filter(|_| kept.will.delay_s > 0);
+            WillLeft {
+                owner: kept.owner.clone(),
+                waits: session.map(|session| (session.client_id.clone(), kept.due)),
+                will: kept.will.clone(),
+            }
+        };
+        self.wills.values().map(left).collect()
+    }
+
+    /// The session with this number, unless a newer one of the same client replaced it.
+    fn newest(&self, number: u64) -> Option<&Session> {
+        let session = self.sessions.get(&number)?;
+        let mut later = self.sessions.range(number + 1..).map(|(_, later)| later);
+        let is_same = |later: &Session| {
+            (&later.owner, &later.client_id) == (&session.owner, &session.client_id)
+        };
+        (!later.any(is_same)).then_some(session)
     }
 
     /// What a message kept before and does not keep any more has ended.
@@ -118,11 +189,19 @@ impl Durable {
 
     /// Tells whether the session is there, and with it all of `filters`.
     pub(crate) fn has_session(&self, device: Option<&str>, id: &str, filters: &[String]) -> bool {
-        self.sessions.values().any(|session| {
+        let has_all = |parts: &Parts| filters.iter().all(|one| parts.filters.contains_key(one));
+        self.of(device, id).any(|session| has_all(&session.parts))
+    }
+
+    /// Tells whether a QoS 2 message of the client is remembered under this packet identifier.
+    pub(crate) fn has_received(&self, device: Option<&str>, id: &str, packet_id: u16) -> bool {
+        self.of(device, id).any(|session| session.parts.received.contains_key(&packet_id))
+    }
+
+    fn of<'a>(&'a self, device: Option<&'a str>, id: &'a str) -> impl Iterator<Item = &'a Session> {
+        self.sessions.values().filter(move |session| {
             let owner = session.owner.device().map(|name| name.as_str());
-            owner == device
-                && session.client_id == id
-                && filters.iter().all(|filter| session.filters.contains_key(filter))
+            owner == device && session.client_id == id
         })
     }
 }

@@ -220,6 +220,8 @@ impl World {
             let n = self.oracle.totals().get(&counter).copied().unwrap_or(0);
             self.coverage.add(name, n);
         }
+        self.coverage.add("delivery: QoS 2 all the way", self.oracle.n_once());
+        self.coverage.add("will: published after its delay", self.oracle.n_delayed_wills());
         let delivered = self.oracle.totals().get(&Counter::Delivered).copied().unwrap_or(0);
         self.coverage.add("delivery", delivered);
     }

@@ -5,6 +5,7 @@ use tomte_mqtt::codec::{self, Packet};
 
 use crate::mark::Mark;
 use crate::network::{ConnId, End};
+use crate::oracle::Signs;
 use crate::world::World;
 
 impl World {
@@ -30,7 +31,9 @@ impl World {
         // where that may happen, the hub gets its packets one by one, so that the oracle knows which
         // one was the last.
         let waiting = host.hub.output(slot).map_or(usize::MAX / 2, |output| output.len());
-        let is_safe = waiting + buffer.len() < self.settings.limits.output_high_water / 4;
+        // So does a QoS 2 message, which the hub may take as a new one or not.
+        let is_safe = waiting + buffer.len() < self.settings.limits.output_high_water / 4
+            && !holds_exactly_once(&buffer);
         let mut rest = &buffer[..];
         while !rest.is_empty() {
             let next = match codec::frame_len(rest, u32::MAX) {
@@ -57,14 +60,17 @@ impl World {
         let used = host.hub.on_bytes(now, slot, bytes);
         let after = host.hub.counters();
         let is_more = |counter| after.get(counter) > before.get(counter);
-        let connected = is_more(Counter::Connected);
-        let slow = is_more(Counter::SlowReaders);
+        let signs = Signs {
+            connected: is_more(Counter::Connected),
+            slow: is_more(Counter::SlowReaders),
+            received: is_more(Counter::Received),
+        };
         if let End::Client(_) = self.conns[id.0].end {
             if is_more(Counter::ProtocolErrors) {
                 self.oracle.blame(|| "a client that keeps to the protocol was cut off".to_owned());
             }
             let received = after.get(Counter::Received);
-            self.oracle.on_bytes(now, id, &bytes[..used], connected, slow);
+            self.oracle.on_bytes(now, id, &bytes[..used], signs);
             self.oracle.check_received(received);
         }
         used
@@ -165,4 +171,16 @@ impl World {
     pub(crate) fn word_of(payload: &[u8]) -> String {
         Mark::read(payload).map_or_else(|| "(no mark)".to_owned(), |(mark, _)| mark.to_string())
     }
+}
+
+/// Tells whether there is a QoS 2 PUBLISH among packets.
+fn holds_exactly_once(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Ok(Some(length)) = codec::frame_len(rest, u32::MAX) {
+        if rest[0] & 0xF6 == 0x34 {
+            return true;
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    false
 }

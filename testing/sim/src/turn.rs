@@ -62,6 +62,7 @@ impl World {
         let now = self.hub_now();
         let Some(host) = &mut self.host else { return Ok(()) };
         if host.hub.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.oracle.on_deadline(now);
             host.hub.on_deadline(now);
             if host.hub.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.oracle.blame(|| "a deadline stays due after on_deadline".to_owned());
@@ -187,6 +188,7 @@ impl World {
                     "disk: a commit failed"
                 });
                 host.journal.discard_batch();
+                self.oracle.on_journal_failed();
                 host.hub.on_journal_failed(error.is_full());
                 if error.is_poisoned() {
                     self.begin_journal_anew();

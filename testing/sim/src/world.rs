@@ -7,7 +7,7 @@ use tomte_base::{Time, WorkerId};
 use tomte_journal::MemoryDisk;
 use tomte_scheduler::WorkerExit;
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::coverage::Coverage;
 use crate::host::Host;
 use crate::log::Log;
@@ -51,7 +51,7 @@ pub(crate) enum Event {
     Down(ConnId, Vec<u8>),
     DownEnd(ConnId),
     Act(usize),
-    Ack(usize, ConnId, u16),
+    Ack(usize, ConnId, Answer),
     Worker(u32, WorkerId, WorkerAct),
     ReadAgain(ConnId),
     DiskHasRoom,
@@ -184,7 +184,7 @@ impl World {
             Event::Down(conn, bytes) => self.arrive_down(conn, bytes),
             Event::DownEnd(conn) => self.client_lost(conn),
             Event::Act(client) => self.act(client),
-            Event::Ack(client, conn, packet_id) => self.acknowledge(client, conn, packet_id),
+            Event::Ack(client, conn, answer) => self.acknowledge(client, conn, answer),
             Event::Worker(incarnation, worker, act) if incarnation == self.incarnation => {
                 self.worker_act(worker, act);
             }

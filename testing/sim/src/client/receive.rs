@@ -3,11 +3,19 @@
 use std::time::Duration;
 
 use tomte_base::QoS;
-use tomte_mqtt::codec::{self, Ack, Packet};
+use tomte_mqtt::codec::{self, Ack, Packet, Publish};
 
 use super::ALL_HELD;
 use crate::network::{ConnId, End};
 use crate::world::{Event, World};
+
+/// What a client answers to what it received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Puback(u16),
+    Pubrec(u16),
+    Pubcomp(u16),
+}
 
 impl World {
     /// Bytes arrived at the client's end.
@@ -39,32 +47,57 @@ impl World {
     fn client_packet(&mut self, index: usize, id: ConnId, packet: &Packet<'_>) {
         let is_current = self.clients[index].link.as_ref().is_some_and(|link| link.conn == id);
         match packet {
-            Packet::Publish(publish) => {
-                let text = Self::word_of(publish.payload);
-                let (qos, dup) = (publish.qos as u8, if publish.dup { ", again" } else { "" });
-                let topic = publish.topic;
-                self.tell(|| format!("client-{index} receives {text} on {topic}, QoS {qos}{dup}"));
-                self.oracle.on_delivered(id, publish, &mut self.coverage);
-                if publish.qos > QoS::AtMostOnce && is_current {
-                    self.answer(index, id, publish.packet_id);
-                }
-            }
+            Packet::Publish(publish) => self.client_publish(index, id, publish, is_current),
             _ if !is_current => {}
-            Packet::Connack(connack) => self.client_connack(index, connack),
+            Packet::Connack(connack) => self.client_connack(index, id, connack),
             Packet::Puback(ack) => {
                 let (packet_id, reason) = (ack.packet_id, ack.reason);
                 self.tell(|| format!("client-{index} gets PUBACK {packet_id} {reason:?}"));
-                let outbox = &mut self.clients[index].outbox;
-                outbox.retain(|outgoing| {
-                    outgoing.packet_id != packet_id || outgoing.sent_on != Some(id)
-                });
-                self.send_outbox(index);
+                self.got_end(index, id, packet_id);
+            }
+            Packet::Pubrec(ack) => {
+                let (packet_id, reason) = (ack.packet_id, ack.reason);
+                self.tell(|| format!("client-{index} gets PUBREC {packet_id} {reason:?}"));
+                self.got_pubrec(index, packet_id, reason);
+            }
+            Packet::Pubcomp(ack) => self.got_end(index, id, ack.packet_id),
+            Packet::Pubrel(ack) => {
+                self.clients[index].received.remove(&ack.packet_id);
+                self.answer(index, id, Answer::Pubcomp(ack.packet_id));
             }
             _ => {}
         }
     }
 
-    fn client_connack(&mut self, index: usize, connack: &codec::Connack<'_>) {
+    /// A message arrived. One of QoS 2 counts once until it is released.
+    fn client_publish(
+        &mut self,
+        index: usize,
+        id: ConnId,
+        publish: &Publish<'_>,
+        is_current: bool,
+    ) {
+        let text = Self::word_of(publish.payload);
+        let (qos, dup) = (publish.qos as u8, if publish.dup { ", again" } else { "" });
+        let (topic, packet_id) = (publish.topic, publish.packet_id);
+        self.tell(|| format!("client-{index} receives {text} on {topic}, QoS {qos}{dup}"));
+        if publish.qos == QoS::ExactlyOnce {
+            // What a connection brings that the client has left is not acknowledged, and comes again.
+            if !is_current {
+                return;
+            }
+            self.answer(index, id, Answer::Pubrec(packet_id));
+            if !self.clients[index].received.insert(packet_id) {
+                self.coverage.hit("client: knew a QoS 2 message already");
+                return;
+            }
+        } else if publish.qos == QoS::AtLeastOnce && is_current {
+            self.answer(index, id, Answer::Puback(packet_id));
+        }
+        self.oracle.on_delivered(id, publish, &mut self.coverage);
+    }
+
+    fn client_connack(&mut self, index: usize, id: ConnId, connack: &codec::Connack<'_>) {
         let (reason, present) = (connack.reason, connack.session_present);
         self.tell(|| format!("client-{index} gets CONNACK {reason:?}, session present {present}"));
         if reason.is_failure() {
@@ -72,6 +105,14 @@ impl World {
             return;
         }
         self.clients[index].is_refused = false;
+        self.clients[index].must_be_clean &= present;
+        // A session that ended and began again while a CONNACK was lost cannot be told from one that
+        // went on; a client that never loses one is assumed.
+        let generation = self.oracle.generation(id);
+        if !present || generation != self.clients[index].generation {
+            self.forget_session(index);
+        }
+        self.clients[index].generation = generation;
         let Some(link) = &mut self.clients[index].link else { return };
         link.ready = true;
         link.window = usize::from(connack.properties.receive_maximum.unwrap_or(4));
@@ -87,7 +128,7 @@ impl World {
     }
 
     /// Answers a delivery soon, in order, or never on this connection.
-    fn answer(&mut self, index: usize, id: ConnId, packet_id: u16) {
+    fn answer(&mut self, index: usize, id: ConnId, answer: Answer) {
         if !self.calm && self.rng.chance(self.settings.forget_ack) {
             self.coverage.hit("client: never answered a delivery");
             return;
@@ -96,15 +137,18 @@ impl World {
         let Some(link) = &mut self.clients[index].link else { return };
         link.last_ack = link.last_ack.max(self.now + late);
         let at = link.last_ack;
-        self.at(at, Event::Ack(index, id, packet_id));
+        self.at(at, Event::Ack(index, id, answer));
     }
 
-    pub(crate) fn acknowledge(&mut self, index: usize, id: ConnId, packet_id: u16) {
-        if self.clients[index].link.as_ref().is_some_and(|link| link.conn == id) {
-            self.send(index, |out, version| {
-                codec::encode_puback(out, version, &Ack::success(packet_id));
-            });
+    pub(crate) fn acknowledge(&mut self, index: usize, id: ConnId, answer: Answer) {
+        if self.clients[index].link.as_ref().is_none_or(|link| link.conn != id) {
+            return;
         }
+        self.send(index, |out, version| match answer {
+            Answer::Puback(id) => codec::encode_puback(out, version, &Ack::success(id)),
+            Answer::Pubrec(id) => codec::encode_pubrec(out, version, &Ack::success(id)),
+            Answer::Pubcomp(id) => codec::encode_pubcomp(out, version, &Ack::success(id)),
+        });
     }
 
     /// The client's end of a connection is closed.

@@ -1,7 +1,6 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tomte_base::QoS;
-use tomte_core_hub::Counter;
 use tomte_mqtt::codec::Publish;
 
 use crate::coverage::Coverage;
@@ -24,6 +23,10 @@ pub(super) struct Seen {
     on_line: HashMap<(ConnId, Mark), u32>,
     /// The last connection that brought something; an older one may still bring what is late.
     newest: Option<ConnId>,
+    /// How often the client forgot its session.
+    pub(super) epoch: u32,
+    /// Messages of QoS 2 all the way.
+    pub(super) once: HashSet<(u32, Mark)>,
 }
 
 impl Oracle {
@@ -54,6 +57,7 @@ impl Oracle {
             }
             self.check_repetition(&key, id, mark, &published, publish);
         }
+        self.check_once(&key, mark, publish);
         self.cover(&key, mark, publish, coverage);
         self.reached.insert((key.clone(), mark));
     }
@@ -107,9 +111,7 @@ impl Oracle {
         let held = published.is_held
             && (publish.qos < published.qos || has_died || self.shares_device(key));
         // A drop is not written down before it is needed: a crash may bring the message back.
-        let dropped = [Counter::DropQueueFull, Counter::DropTooLarge];
-        let back = has_died
-            && dropped.iter().any(|counter| self.totals.get(counter).is_some_and(|n| *n > 0));
+        let back = has_died && self.has_dropped();
         let last = self.seen.entry(key.clone()).or_default().last.entry(stream).or_default();
         let (before, times) = (*last, published.times);
         *last = before.max(mark.number);

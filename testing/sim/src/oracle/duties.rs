@@ -13,6 +13,8 @@ use super::{Key, Oracle};
 pub(super) enum Cause {
     /// PUBACK of this connection for this packet.
     Ack(ConnId, u16),
+    /// PUBREC for this packet of this session, on whatever connection.
+    Receipt(Key, u64, u16),
     /// The note that this call ended is safe.
     Call(String, Mark),
     /// Nobody's: best effort.

@@ -6,6 +6,7 @@ use crate::network::ConnId;
 
 use super::Oracle;
 use super::duties::{Cause, Duty};
+use super::lines::{Answer, Owed};
 
 impl Oracle {
     /// A packet's last byte leaves the hub. What it acknowledges must be safe.
@@ -41,21 +42,28 @@ impl Oracle {
                 }
             }
             Packet::Unsuback(_) => self.unsuback_leaves(id),
-            Packet::Puback(ack) => self.puback_leaves(id, ack, durable),
+            Packet::Puback(ack) => self.answer_leaves(id, Answer::Puback, ack, durable),
+            Packet::Pubrec(ack) => self.answer_leaves(id, Answer::Pubrec, ack, durable),
+            Packet::Pubcomp(ack) => self.answer_leaves(id, Answer::Pubcomp, ack, durable),
             _ => {}
         }
     }
 
-    fn puback_leaves(&mut self, id: ConnId, ack: &Ack<'_>, durable: &Durable) {
+    fn answer_leaves(&mut self, id: ConnId, answer: Answer, ack: &Ack<'_>, durable: &Durable) {
         let version = self.version_of(id);
-        let expected = self.lines.get_mut(&id).and_then(|line| line.acks.pop_front());
+        let expected = self.lines.get_mut(&id).and_then(|line| line.owed.pop_front());
         let packet_id = ack.packet_id;
-        let Some((_, allowed)) = expected.filter(|(expected, _)| *expected == packet_id) else {
+        let is_it = |owed: &Owed| owed.answer == answer && owed.packet_id == packet_id;
+        let Some(Owed { allowed, .. }) = expected.filter(is_it) else {
+            let name = answer.name();
             self.blame(|| {
-                format!("PUBACK {packet_id} leaves, {expected:?} comes first (MQTT-4.6.0-2)")
+                format!("{name} {packet_id} leaves, {expected:?} comes first (MQTT-4.6.0-2)")
             });
             return;
         };
+        if answer == Answer::Pubcomp {
+            return self.pubcomp_leaves(id, packet_id, durable);
+        }
         if version == Version::V5 {
             let refused = ack.reason == ReasonCode::NotAuthorized;
             let not_stored = ack.reason.is_failure() && !refused;
@@ -66,12 +74,19 @@ impl Oracle {
                 });
             }
         }
-        let cause = Cause::Ack(id, packet_id);
+        match answer {
+            Answer::Pubrec => self.pubrec_leaves(id, ack, durable),
+            _ => self.taken_over_by_hub(&Cause::Ack(id, packet_id), ack, durable),
+        }
+    }
+
+    /// The hub says that it has a message, or that it has not.
+    pub(super) fn taken_over_by_hub(&mut self, cause: &Cause, ack: &Ack<'_>, durable: &Durable) {
         if ack.reason.is_failure() {
-            self.pending.remove(&cause);
+            self.pending.remove(cause);
             return;
         }
-        let kept = self.pending.get(&cause).into_iter().flatten();
+        let kept = self.pending.get(cause).into_iter().flatten();
         let lost = kept.filter_map(|duty| match duty {
             Duty::Session(_, _, mark) | Duty::Held(_, mark) | Duty::Call(_, mark) => Some(*mark),
             Duty::Retained(..) => None,
@@ -79,6 +94,6 @@ impl Oracle {
         if let Some(mark) = lost.into_iter().find(|mark| !durable.holds(*mark)) {
             self.note_unkept(mark);
         }
-        self.make_firm(&cause);
+        self.make_firm(cause);
     }
 }

@@ -4,18 +4,22 @@
 //! which its last byte leaves the hub. So it need not guess: a promise is made when an
 //! acknowledgement leaves, and it speaks of the state in which the message was taken.
 //!
-//! *What is a promise?* `duties.rs`. *Who has subscribed?* `sessions.rs`. *Where does a message
-//! go?* `messages.rs`. *What may leave the hub, and when?* `leaving.rs`. *What reached a client?*
+//! *What is a promise?* `duties.rs`. *What does a client say?* `lines.rs`. *Who has subscribed?*
+//! `sessions.rs`. *Where does a message go?* `messages.rs`. *Is it new?* `exactly_once.rs`. *What is
+//! published for who vanished?* `wills.rs`. *What may leave the hub, and when?* `leaving.rs`. *What reached a client?*
 //! `delivery.rs`. *Do the numbers add up?* `counting.rs`.
 
 mod counting;
 mod delivery;
 mod duties;
+mod exactly_once;
 mod leaving;
+mod lines;
 mod messages;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod wills;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -30,8 +34,11 @@ pub(crate) use counting::Books;
 use counting::Expected;
 use delivery::Seen;
 use duties::{Cause, Duty};
+use lines::Line;
+pub(crate) use lines::Signs;
 use messages::{Candidate, Published};
-use sessions::{Kept, Line};
+use sessions::Kept;
+use wills::WaitingWill;
 
 /// A client identifier and whose it is.
 pub(crate) type Key = (Option<&'static str>, String);
@@ -54,6 +61,10 @@ pub(crate) struct Oracle {
     seen: HashMap<Key, Seen>,
     /// Who is at the other end of each connection there ever was.
     keys: HashMap<ConnId, Key>,
+    /// The session of each connection whose CONNACK left.
+    generations: HashMap<ConnId, u64>,
+    wills: BTreeMap<Key, WaitingWill>,
+    n_delayed_wills: u64,
     /// Messages that were acknowledged without being in the journal.
     unkept: Vec<Mark>,
     expected: Expected,
@@ -81,6 +92,9 @@ impl Oracle {
             retained: BTreeMap::new(),
             seen: HashMap::new(),
             keys: HashMap::new(),
+            generations: HashMap::new(),
+            wills: BTreeMap::new(),
+            n_delayed_wills: 0,
             unkept: Vec::new(),
             expected: Expected::default(),
             totals: BTreeMap::new(),
@@ -112,6 +126,7 @@ impl Oracle {
         self.safe = safe;
         self.pending.clear();
         self.lines.clear();
+        self.wills.clear();
         for kept in self.sessions.values_mut() {
             kept.on_crash();
         }

@@ -1,14 +1,14 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use tomte_base::{QoS, Source, Time, topic_matches};
-use tomte_core_hub::{Owner, Will};
-use tomte_mqtt::codec::{self, Connect, Disconnect, Packet, ReasonCode, Subscribe, Version};
+use tomte_base::{QoS, Time, topic_matches};
+use tomte_mqtt::codec::{Connect, ReasonCode, Subscribe, Version};
 
+use crate::mark::Mark;
 use crate::network::ConnId;
 
-use super::duties::{Cause, Duty};
-use super::messages::Incoming;
+use super::duties::Duty;
+use super::wills::LeftWill;
 use super::{Key, Oracle};
 
 /// A subscription as the client knows it.
@@ -26,16 +26,18 @@ pub(super) struct Sub {
 pub(super) struct Kept {
     /// Tells this session from an earlier one with the same key.
     pub(super) generation: u64,
-    expiry: Duration,
+    pub(super) expiry: Duration,
     /// CONNACK has left.
     pub(super) is_confirmed: bool,
-    line: Option<ConnId>,
+    pub(super) line: Option<ConnId>,
     /// When its client went, until it is told that it is back.
-    left: Option<Time>,
+    pub(super) left: Option<Time>,
     pub(super) subs: BTreeMap<String, Sub>,
     /// The hub may know of subscriptions that are not in `subs`: a crash came between.
     pub(super) is_uncertain: bool,
-    n_unanswered: u32,
+    pub(super) n_unanswered: u32,
+    /// QoS 2 messages whose PUBREC has left and whose PUBREL has not come.
+    pub(super) received: HashMap<u16, Option<Mark>>,
 }
 
 impl Kept {
@@ -59,109 +61,7 @@ impl Kept {
     }
 }
 
-/// A connection as the oracle sees it.
-pub(super) struct Line {
-    device: Option<&'static str>,
-    version: Version,
-    pub(super) key: Option<Key>,
-    pub(super) generation: u64,
-    is_clean: bool,
-    /// The hub must find the session.
-    must_be_present: bool,
-    will: Option<(String, Vec<u8>, QoS, bool)>,
-    /// The hub has done with it, or will not listen any more.
-    is_dead: bool,
-    unanswered: HashMap<u16, Vec<String>>,
-    pub(super) acks: VecDeque<(u16, bool)>,
-    pub(super) largest: u32,
-}
-
 impl Oracle {
-    /// A client opened a connection.
-    pub(crate) fn on_open(&mut self, id: ConnId, device: Option<&'static str>, version: Version) {
-        let line = Line {
-            device,
-            version,
-            key: None,
-            generation: 0,
-            is_clean: false,
-            must_be_present: false,
-            will: None,
-            is_dead: false,
-            unanswered: HashMap::new(),
-            acks: VecDeque::new(),
-            largest: u32::MAX,
-        };
-        self.lines.insert(id, line);
-    }
-
-    /// The hub took whole packets. `connected` says that it let the client in, `slow` that it threw
-    /// the client out after them.
-    pub(crate) fn on_bytes(
-        &mut self,
-        now: Time,
-        id: ConnId,
-        bytes: &[u8],
-        connected: bool,
-        slow: bool,
-    ) {
-        let mut used = 0;
-        while let Ok(Some(length)) = codec::frame_len(&bytes[used..], u32::MAX) {
-            if used + length > bytes.len() {
-                break;
-            }
-            let alive = self.lines.get(&id).filter(|line| !line.is_dead);
-            let Some(line) = alive else { return };
-            if let Ok(packet) = codec::decode(&bytes[used..used + length], line.version) {
-                self.on_packet(now, id, &packet, connected);
-            }
-            used += length;
-        }
-        if let Some(line) = self.lines.get_mut(&id) {
-            line.is_dead |= slow;
-        }
-    }
-
-    fn on_packet(&mut self, now: Time, id: ConnId, packet: &Packet<'_>, connected: bool) {
-        match packet {
-            Packet::Connect(connect) if connected => self.on_connect(now, id, connect),
-            Packet::Publish(publish) => {
-                let Some(line) = self.lines.get(&id) else { return };
-                let Some(key) = line.key.clone() else { return };
-                let source = source_of(line.device);
-                let is_acked = publish.qos == QoS::AtLeastOnce;
-                let cause =
-                    if is_acked { Cause::Ack(id, publish.packet_id) } else { Cause::Nobody };
-                let incoming = Incoming {
-                    source,
-                    from: Some(key),
-                    topic: publish.topic,
-                    payload: publish.payload,
-                    qos: publish.qos,
-                    retain: publish.retain,
-                    expires: publish.properties.message_expiry_seconds().is_some(),
-                    cause,
-                };
-                let decision = self.take_message(now, incoming);
-                self.expected.received += 1;
-                if let Some(line) = self.lines.get_mut(&id).filter(|_| is_acked) {
-                    line.acks.push_back((publish.packet_id, decision.allowed));
-                }
-            }
-            Packet::Subscribe(subscribe) => self.on_subscribe(id, subscribe),
-            Packet::Unsubscribe(unsubscribe) => {
-                if let Some(kept) = self.kept_of(id) {
-                    kept.n_unanswered += 1;
-                    for filter in &unsubscribe.filters {
-                        kept.subs.remove(*filter);
-                    }
-                }
-            }
-            Packet::Disconnect(disconnect) => self.on_disconnect(id, disconnect),
-            _ => {}
-        }
-    }
-
     /// The session of a connection, if the connection still has it.
     pub(super) fn kept_of(&mut self, id: ConnId) -> Option<&mut Kept> {
         let line = self.lines.get(&id)?;
@@ -169,7 +69,7 @@ impl Oracle {
         (kept.generation == line.generation && kept.line == Some(id)).then_some(kept)
     }
 
-    fn on_connect(&mut self, now: Time, id: ConnId, connect: &Connect<'_>) {
+    pub(super) fn on_connect(&mut self, now: Time, id: ConnId, connect: &Connect<'_>) {
         let expiry = self.expiry(connect);
         let Some(line) = self.lines.get_mut(&id) else { return };
         let key: Key = (line.device, connect.client_id.to_owned());
@@ -177,16 +77,15 @@ impl Oracle {
         self.keys.insert(id, key.clone());
         line.is_clean = connect.clean_start;
         line.largest = connect.properties.maximum_packet_bytes.unwrap_or(u32::MAX);
-        line.will = connect
-            .will
-            .as_ref()
-            .map(|will| (will.topic.to_owned(), will.payload.to_vec(), will.qos, will.retain));
+        line.will = connect.will.as_ref().map(LeftWill::of);
         let found = self.sessions.remove(&key);
+        let resumes = found.as_ref().is_some_and(Kept::is_persistent) && !connect.clean_start;
         if let Some(old) = found.as_ref().and_then(|kept| kept.line)
             && let Some(old) = self.lines.get_mut(&old)
         {
-            old.is_dead = true;
+            old.taken_over(resumes);
         }
+        self.end_delay(now, &key, connect.clean_start);
         // One that came to its end is replaced, even if no CONNACK tells the client so.
         let found =
             found.filter(|kept| !connect.clean_start && kept.is_persistent() && kept.is_alive(now));
@@ -202,6 +101,7 @@ impl Oracle {
             // What a crash left behind goes only with a CONNACK.
             is_uncertain: self.n_crashes > 0,
             n_unanswered: 0,
+            received: HashMap::new(),
         };
         let mut kept = found.unwrap_or(fresh);
         kept.expiry = expiry;
@@ -226,7 +126,7 @@ impl Oracle {
         }
     }
 
-    fn on_subscribe(&mut self, id: ConnId, subscribe: &Subscribe<'_>) {
+    pub(super) fn on_subscribe(&mut self, id: ConnId, subscribe: &Subscribe<'_>) {
         let filters = subscribe.subscriptions.iter().map(|s| s.filter.to_owned()).collect();
         if let Some(line) = self.lines.get_mut(&id) {
             line.unanswered.insert(subscribe.packet_id, filters);
@@ -267,74 +167,6 @@ impl Oracle {
         }
     }
 
-    fn on_disconnect(&mut self, id: ConnId, disconnect: &Disconnect<'_>) {
-        if let Some(line) = self.lines.get_mut(&id) {
-            line.is_dead = true;
-            if disconnect.reason == ReasonCode::Success {
-                line.will = None;
-            }
-        }
-        if let (Some(0), Some(kept)) = (disconnect.session_expiry_seconds, self.kept_of(id)) {
-            kept.expiry = Duration::ZERO;
-        }
-    }
-
-    /// The hub has done with a connection, and does not listen to it any more.
-    pub(crate) fn on_closing(&mut self, id: ConnId) {
-        if let Some(line) = self.lines.get_mut(&id) {
-            line.is_dead = true;
-        }
-    }
-
-    /// A device lost its identity: the hub has done with its connections.
-    pub(crate) fn on_revoked(&mut self, device: &str) {
-        let of_it = self.sessions.iter().filter(|((owner, _), _)| *owner == Some(device));
-        let lines: Vec<ConnId> = of_it.filter_map(|(_, kept)| kept.line).collect();
-        for id in lines {
-            self.on_closing(id);
-        }
-    }
-
-    /// The hub closed its end.
-    pub(crate) fn on_closed(&mut self, now: Time, id: ConnId) {
-        if let Some(line) = self.lines.get_mut(&id) {
-            line.is_dead = true;
-        }
-        let will = self.lines.get_mut(&id).and_then(|line| Some((line.device, line.will.take()?)));
-        if let Some((device, (topic, payload, qos, retain))) = will {
-            self.take_will(now, source_of(device), (&topic, &payload), qos, retain);
-        }
-        let Some(kept) = self.kept_of(id) else { return };
-        kept.line = None;
-        // A client that was never told that it is back has not been.
-        kept.left.get_or_insert(now);
-        if !kept.is_persistent() {
-            let key = self.lines.get(&id).and_then(|line| line.key.clone());
-            self.sessions.remove(&key.expect("it has a session"));
-        }
-    }
-
-    /// The hub publishes a will.
-    fn take_will(
-        &mut self,
-        now: Time,
-        source: Source,
-        (topic, payload): (&str, &[u8]),
-        qos: QoS,
-        retain: bool,
-    ) {
-        self.expected.wills += 1;
-        let (from, expires, cause) = (None, false, Cause::Nobody);
-        let incoming = Incoming { source, from, topic, payload, qos, retain, expires, cause };
-        self.take_message(now, incoming);
-    }
-
-    /// The journal had the will of a client that lost its connection with the process.
-    pub(crate) fn on_will_after_crash(&mut self, now: Time, owner: &Owner, will: &Will) {
-        let content = (will.topic.as_str(), &will.payload[..]);
-        self.take_will(now, owner.source(), content, will.qos, will.retain);
-    }
-
     /// CONNACK leaves.
     pub(super) fn connack_leaves(&mut self, id: ConnId, present: bool) -> Option<(Key, bool)> {
         let line = self.lines.get(&id)?;
@@ -352,7 +184,8 @@ impl Oracle {
         if !present && !clean {
             // The old one had come to its end, or was never safe.
             kept.generation = next;
-            kept.subs.retain(|_, _| false);
+            kept.subs.clear();
+            kept.received.clear();
             self.n_generations = next;
         }
         if !present {
@@ -362,6 +195,7 @@ impl Oracle {
         kept.left = None;
         let (generation, persistent) = (kept.generation, kept.is_persistent());
         self.lines.get_mut(&id)?.generation = generation;
+        self.generations.insert(id, generation);
         Some((key, persistent))
     }
 
@@ -395,14 +229,4 @@ impl Oracle {
             kept.n_unanswered = kept.n_unanswered.saturating_sub(1);
         }
     }
-
-    pub(super) fn version_of(&self, id: ConnId) -> Version {
-        self.lines.get(&id).map_or(Version::V311, |line| line.version)
-    }
-}
-
-pub(super) fn source_of(device: Option<&str>) -> Source {
-    device.map_or(Source::Anonymous, |name| {
-        Source::Device(tomte_base::DeviceName::new(name).expect("valid"))
-    })
 }

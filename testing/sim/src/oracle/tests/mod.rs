@@ -1,5 +1,7 @@
 //! The oracle sees what it must: each test breaks one promise by hand.
 
+mod exactly_once;
+
 use tomte_base::{DeviceName, LogPosition, Message, MessageId, QoS, Source, Time, TopicName};
 use tomte_core_hub::{Counters, Destination, Owner, Record};
 use tomte_journal::SyncMode;
@@ -8,7 +10,7 @@ use tomte_mqtt::codec::{
     Version,
 };
 
-use super::{Books, Oracle};
+use super::{Books, Oracle, Signs};
 use crate::coverage::Coverage;
 use crate::durable::Durable;
 use crate::mark::Mark;
@@ -25,6 +27,8 @@ struct Bed {
     oracle: Oracle,
     durable: Durable,
     position: u64,
+    /// The hub takes messages as new ones.
+    takes: bool,
 }
 
 fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -45,7 +49,7 @@ impl Bed {
         let mut oracle = Oracle::new(table::tables(), open, &settings);
         oracle.on_open(SENDER, None, Version::V5);
         oracle.on_open(RECEIVER, Some("fan"), Version::V5);
-        let mut bed = Self { oracle, durable: Durable::default(), position: 0 };
+        let mut bed = Self { oracle, durable: Durable::default(), position: 0, takes: true };
         bed.connect(SENDER, "s", 0);
         bed.connect(RECEIVER, "r", 3_600);
         bed
@@ -61,7 +65,8 @@ impl Bed {
     }
 
     fn took(&mut self, id: ConnId, bytes: &[u8]) {
-        self.oracle.on_bytes(NOW, id, bytes, true, false);
+        let signs = Signs { connected: true, slow: false, received: self.takes };
+        self.oracle.on_bytes(NOW, id, bytes, signs);
     }
 
     fn connect(&mut self, id: ConnId, client: &str, expiry_s: u32) {
