@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tomte_base::{CallId, DeviceName, FunctionName, MessageId, Time, WorkerId};
-use tomte_core_hub::{CallError, CallReply, Config, Hub, Publication, Refused};
+use tomte_core_hub::{CallError, CallReply, Config, FetchFor, Hub, Publication, Refused, Wanted};
 use tomte_scheduler::WorkerExit;
 
 use crate::flow_stream::FlowSender;
@@ -35,6 +35,8 @@ pub(crate) enum Event {
     },
     /// Somebody publishes at the control interface.
     Publish { publication: Publication, reply: oneshot::Sender<(MessageId, Result<(), Refused>)> },
+    /// Records of messages were read back from the journal.
+    Fetched(FetchFor, Vec<(Wanted, Option<Vec<u8>>)>),
     /// Another configuration, and its listeners where they changed.
     Deploy { config: Box<Config>, listeners: Option<Vec<Binding>>, reply: oneshot::Sender<()> },
     /// A look at the machine.

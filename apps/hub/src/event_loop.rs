@@ -23,6 +23,7 @@ use tomte_journal::{Journal, SyncMode, WriteError};
 use crate::clock::Clock;
 use crate::convert;
 use crate::event::Event;
+use crate::fetcher::Fetcher;
 use crate::flow_stream::FlowSender;
 use crate::listener::{Admission, Binding, Listener};
 use crate::problem::chain;
@@ -99,6 +100,7 @@ pub(crate) struct EventLoop {
     journal: Journal,
     mode: SyncMode,
     syncer: Syncer,
+    fetcher: Fetcher,
     /// When a journal that is closed after a failed sync may be begun anew.
     retry_journal_at: Time,
     identity: Arc<Identity>,
@@ -129,12 +131,14 @@ impl EventLoop {
         let (sender, inbox) = std::sync::mpsc::channel();
         let awake = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let syncer = Syncer::start(parts.journal.sync_handle(), parts.mode, Arc::clone(&waker))?;
+        let inbox_of_others = Inbox { sender, waker, awake: Arc::clone(&awake) };
+        let fetcher = Fetcher::start(parts.journal.reader(), inbox_of_others.clone())?;
         let mut this = Self {
             hub: parts.hub,
             clock: parts.clock,
             poll,
             inbox,
-            awake: Arc::clone(&awake),
+            awake,
             effects: parts.effects,
             listeners: Vec::new(),
             sockets: Vec::new(),
@@ -145,6 +149,7 @@ impl EventLoop {
             journal: parts.journal,
             mode: parts.mode,
             syncer,
+            fetcher,
             retry_journal_at: Time::default(),
             identity: parts.identity,
             replies: Vec::new(),
@@ -155,7 +160,7 @@ impl EventLoop {
             max_connections: parts.max_connections,
         };
         this.listen(parts.listeners.into_iter().map(Binding::New).collect())?;
-        Ok((this, Inbox { sender, waker, awake }))
+        Ok((this, inbox_of_others))
     }
 
     /// Runs until [`Event::Shutdown`] and the last goodbyes.
@@ -440,6 +445,7 @@ impl EventLoop {
                     }
                 }
             }
+            Event::Fetched(to, found) => self.hub.on_fetched(now, to, found),
             Event::Publish { publication, reply } => {
                 let (message, result) = self.hub.publish(now, &publication);
                 let _nobody_waits = reply.send((message, result));
@@ -470,10 +476,13 @@ impl EventLoop {
     /// Writes the records of this turn, and tells the machine how far they are safe.
     fn commit(&mut self, now: Time) {
         match self.syncer.take_synced() {
-            Some(Synced::UpTo(synced)) if self.mode == SyncMode::Power => {
-                self.hub.on_durable(now, LogPosition(synced));
+            Some(Synced::UpTo(synced)) => {
+                if self.mode == SyncMode::Power {
+                    self.hub.on_durable(now, LogPosition(synced));
+                }
+                self.hub.on_synced(LogPosition(synced));
             }
-            Some(Synced::UpTo(_)) | None => {}
+            None => {}
             Some(Synced::Failed) => self.sync_failed(now),
         }
         // What is released may write records of its own: copies, removals.
@@ -488,6 +497,9 @@ impl EventLoop {
                     self.syncer.wrote();
                     if self.mode != SyncMode::Power {
                         self.hub.on_durable(now, LogPosition(commit.written_up_to));
+                    }
+                    if self.mode == SyncMode::None {
+                        self.hub.on_synced(LogPosition(self.journal.written_up_to()));
                     }
                 }
                 Err(error) => self.commit_failed(now, &error),
@@ -533,6 +545,7 @@ impl EventLoop {
             match effect {
                 Effect::Close(slot, reason) => self.begin_close(now, slot, reason),
                 Effect::Reply(reply) => self.reply(reply),
+                Effect::Fetch(to, wanted) => self.fetcher.fetch(to, wanted),
                 Effect::DropJournal(before) => {
                     if let Err(error) = self.journal.drop_before(before.0) {
                         tracing::error!(%error, "failed to remove old segments of the journal");

@@ -279,7 +279,18 @@ fn recover(
         .iter()
         .map(|segment| (LogPosition(segment.first_position), segment.bytes))
         .collect();
-    hub.recover(now, recovery, segments, LogPosition(next_position));
+    let reader = journal.reader();
+    let read_again = |position: LogPosition| {
+        let mut found = None;
+        reader.read([position.0], |position, record| match record {
+            Ok(record) => found = Some(record.to_vec()),
+            Err(error) => {
+                tracing::error!(position, error = %chain(&error), "failed to read a record again");
+            }
+        });
+        found
+    };
+    hub.recover(now, recovery, segments, LogPosition(next_position), read_again);
     Ok((hub, journal))
 }
 

@@ -126,7 +126,10 @@ impl WorkerPool {
                 Effect::StopWorker { worker, reason } => self.stop(worker, reason),
                 Effect::Assign(assignment) => self.assign(assignment),
                 // The event loop carries out the others itself.
-                Effect::Close(..) | Effect::Reply(_) | Effect::DropJournal(_) => {}
+                Effect::Close(..)
+                | Effect::Reply(_)
+                | Effect::Fetch(..)
+                | Effect::DropJournal(_) => {}
             }
         }
     }

@@ -162,6 +162,36 @@ impl<T> Queue<T> {
         None
     }
 
+    /// Returns the message that [`Self::pop`] would give. The expired ones before it go to `dropped`.
+    pub fn peek(&mut self, now: Time, dropped: &mut Vec<T>) -> Option<&T> {
+        while self.entries.front().is_some_and(|entry| entry.expires <= now) {
+            dropped.extend(self.take_first().map(|entry| entry.item));
+        }
+        self.entries.front().map(|entry| &entry.item)
+    }
+
+    /// Returns the message at `place`, 0 for the oldest, expired ones included.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<&T> {
+        self.entries.get(place).map(|entry| &entry.item)
+    }
+
+    /// Adds a message at the end that was there before, after a restart for example. It is not lost
+    /// to the limits; the next [`Self::push`] makes the room that it needs.
+    pub fn push_back(&mut self, item: T, bytes: usize, expires: Time) {
+        self.soonest = self.soonest.min(expires);
+        self.bytes += bytes as u64;
+        self.entries.push_back(Entry { item, bytes, expires });
+    }
+
+    /// Empties the queue and returns what waited in order, each with its bytes and its expiry.
+    pub fn drain_entries(&mut self) -> impl ExactSizeIterator<Item = (T, usize, Time)> + use<T> {
+        self.bytes = 0;
+        self.soonest = Time::NEVER;
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        entries.map(|entry| (entry.item, entry.bytes, entry.expires))
+    }
+
     /// Empties the queue and returns what waited in order, expired messages included.
     pub fn drain(&mut self) -> impl ExactSizeIterator<Item = T> + use<T> {
         self.bytes = 0;

@@ -56,6 +56,11 @@ pub struct Limits {
     pub max_session_expiry: Duration,
     /// The queue of one session.
     pub session_queue: QueueLimits,
+    /// Bytes of all messages that the journal keeps for somebody, before the rule of `session_queue`
+    /// applies to all queues together.
+    pub max_queued: ByteSize,
+    /// Memory for messages that wait; others are in the journal only.
+    pub queue_memory: ByteSize,
     /// Bytes that may wait in the output buffer of a connection before QoS 0 is dropped for it.
     pub output_high_water: usize,
     /// Retained messages.
@@ -89,6 +94,8 @@ impl Default for Limits {
                 max_bytes: ByteSize::mib(8),
                 overflow: tomte_broker::Overflow::DropOldest,
             },
+            max_queued: ByteSize::mib(1 << 10),
+            queue_memory: ByteSize::mib(4),
             output_high_water: 1 << 20,
             max_retained: 10_000,
             max_retained_bytes: ByteSize::mib(16),

@@ -18,7 +18,7 @@ use crate::exactly_once::KeptIds;
 use crate::flow::FlowEvent;
 use crate::hub::Timer;
 use crate::record::{Destination, Record};
-use crate::session::{Delivery, Keeper, Owner, Session};
+use crate::session::{Keeper, Owner, Session, StoredDelivery, Waiting};
 
 /// Longest client identifier, in bytes.
 const MAX_CLIENT_ID_BYTES: usize = 256;
@@ -244,6 +244,7 @@ impl Hub {
             client_id: Arc::clone(&client_id),
             machine: tomte_mqtt::session::Session::new(),
             queue: Queue::new(self.config.limits.session_queue),
+            is_fetching: false,
             subscriptions: Vec::new(),
             expiry_s,
             connection: None,
@@ -406,27 +407,30 @@ impl Hub {
                 self.ledger.forget(kept);
             }
         }
-        let on_their_way = session.machine.drain();
+        let on_their_way: Vec<Waiting> =
+            session.machine.drain().into_iter().map(Waiting::from).collect();
         let n_sent = on_their_way.len();
-        let waiting: Vec<Delivery> =
-            on_their_way.into_iter().chain(session.queue.drain()).collect();
+        let waiting: Vec<Waiting> = on_their_way.into_iter().chain(session.queue.drain()).collect();
         let mut returned = Vec::new();
-        for (at, delivery) in waiting.into_iter().enumerate() {
-            self.flow.closed(delivery.message.id);
-            match &delivery.keeper {
-                Keeper::Share(filter) if at < n_sent && delivery.qos == QoS::ExactlyOnce => {
+        for (at, waiting) in waiting.into_iter().enumerate() {
+            self.flow.closed(waiting.id());
+            match waiting {
+                Waiting::Stored(StoredDelivery { message, qos, retain, .. }) => {
                     self.counters.add(Counter::DropSessionEnded);
-                    self.share_done(filter, &delivery);
-                }
-                Keeper::Share(filter) => self.pass_on(now, filter, &delivery),
-                Keeper::Nobody => self.counters.add(Counter::DropSessionEnded),
-                Keeper::Session => {
-                    self.counters.add(Counter::DropSessionEnded);
-                    let (qos, retain) = (delivery.qos, delivery.retain);
                     let gone = Destination::Session { session: session.serial, qos, retain };
-                    self.done(delivery.message.id, &gone);
+                    self.done(message, &gone);
                 }
-                Keeper::Hold(..) => returned.push(delivery),
+                Waiting::Whole(delivery) => match &delivery.keeper {
+                    Keeper::Share(filter) if at < n_sent && delivery.qos == QoS::ExactlyOnce => {
+                        self.counters.add(Counter::DropSessionEnded);
+                        self.share_done(filter, &delivery);
+                    }
+                    Keeper::Share(filter) => self.pass_on(now, filter, &delivery),
+                    Keeper::Hold(..) => returned.push(delivery),
+                    Keeper::Nobody | Keeper::Session => {
+                        self.counters.add(Counter::DropSessionEnded);
+                    }
+                },
             }
         }
         self.give_back_held(returned);

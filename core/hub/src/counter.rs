@@ -68,6 +68,10 @@ counters! {
     DropHoldExpired => "tomte_messages_dropped_total{reason=\"hold_expired\"}",
     /// Larger than the receiving client allows.
     DropTooLarge => "tomte_messages_dropped_total{reason=\"packet_too_large\"}",
+    /// All queues together were full.
+    DropQueuesFull => "tomte_messages_dropped_total{reason=\"queues_full\"}",
+    /// It waited in the journal and could not be read back.
+    DropUnreadable => "tomte_messages_dropped_total{reason=\"unreadable\"}",
     /// The session ended with messages in its queue.
     DropSessionEnded => "tomte_messages_dropped_total{reason=\"session_ended\"}",
     /// The message went through too many functions.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tomte_base::{Message, QoS, Time};
-use tomte_broker::Push;
+use tomte_broker::{Overflow, Push};
 use tomte_mqtt::codec::{self, Ack as MqttAck, ReasonCode};
 use tomte_mqtt::session::Redelivery;
 
@@ -14,7 +14,7 @@ use crate::exactly_once::withdraw;
 use crate::fan_out::MatchedSession;
 use crate::flow::{Hop, HopKind};
 use crate::record::Destination;
-use crate::session::{Delivery, Keeper, Session};
+use crate::session::{Delivery, Keeper, Session, StoredDelivery, Waiting};
 use crate::{Hub, Slot};
 
 /// What became of one delivery.
@@ -32,6 +32,8 @@ pub(crate) enum Outcome {
     TooLarge,
     /// The queue is full and its rule dropped this one.
     QueueFull,
+    /// All queues together are full and their rule dropped this one.
+    QueuesFull,
 }
 
 impl Outcome {
@@ -116,23 +118,48 @@ impl Hub {
     }
 
     fn push(&mut self, now: Time, index: u32, delivery: Delivery) -> Outcome {
-        let Some(session) = self.sessions[index as usize].as_mut() else { return Outcome::Offline };
         let bytes = delivery.message.payload.len() + delivery.message.topic.len();
-        let expires = delivery.message.expires;
+        if !self.make_room_in_queues(now, index, bytes) {
+            return Outcome::QueuesFull;
+        }
+        let Some(session) = self.sessions[index as usize].as_mut() else { return Outcome::Offline };
+        let (message, expires) = (delivery.message.id, delivery.message.expires);
         let serial = session.serial;
-        match session.queue.push(delivery, bytes, expires) {
-            Push::Queued => Outcome::Queued,
+        match session.queue.push(Waiting::from(delivery), bytes, expires) {
+            Push::Queued => {}
             Push::QueuedDropping(old) => {
-                for dropped in old {
-                    self.queue_full(now, index, serial, &dropped);
+                for dropped in &old {
+                    self.dropped_for_room(now, index, serial, dropped, Outcome::QueueFull);
                 }
-                Outcome::Queued
             }
             Push::Dropped(_) | Push::Refused(_) => {
                 self.counters.add(Counter::DropQueueFull);
-                Outcome::QueueFull
+                return Outcome::QueueFull;
             }
         }
+        self.note_queued(message);
+        Outcome::Queued
+    }
+
+    /// Applies the rule of the queues to all of them together. Tells whether there is room for one
+    /// more message of `bytes` in that of the session.
+    fn make_room_in_queues(&mut self, now: Time, index: u32, bytes: usize) -> bool {
+        let limits = &self.config.limits;
+        let (limit, overflow) = (limits.max_queued.0, limits.session_queue.overflow);
+        while self.queued_bytes + bytes as u64 > limit {
+            let session = self.sessions[index as usize].as_mut();
+            let oldest = session.filter(|_| overflow == Overflow::DropOldest).and_then(|session| {
+                let mut expired = Vec::new();
+                let oldest = session.queue.pop(Time(0), &mut expired);
+                oldest.map(|oldest| (session.serial, oldest))
+            });
+            let Some((serial, oldest)) = oldest else {
+                self.counters.add(Counter::DropQueuesFull);
+                return false;
+            };
+            self.dropped_for_room(now, index, serial, &oldest, Outcome::QueuesFull);
+        }
+        true
     }
 
     /// Queues a delivery that recovery or a hold brings. Tells whether it was taken.
@@ -180,25 +207,50 @@ impl Hub {
             self.flow.opened(delivery.message.id);
         }
         let Some(session) = self.session_mut(index).filter(|_| !held.is_empty()) else { return };
-        let (mut held, mut merged) = (held.into_iter().peekable(), Vec::new());
-        for waiting in session.queue.drain() {
-            while let Some(older) = held.next_if(|held| held.message.id < waiting.message.id) {
+        let held = held.into_iter().map(|delivery| {
+            let bytes = delivery.message.payload.len() + delivery.message.topic.len();
+            let expires = delivery.message.expires;
+            (Waiting::from(delivery), bytes, expires)
+        });
+        let (mut held, mut merged) = (held.peekable(), Vec::new());
+        for waiting in session.queue.drain_entries() {
+            while let Some(older) = held.next_if(|held| held.0.id() < waiting.0.id()) {
                 merged.push(older);
             }
             merged.push(waiting);
         }
         merged.extend(held);
-        for delivery in merged.into_iter().rev() {
-            let bytes = delivery.message.payload.len() + delivery.message.topic.len();
-            let expires = delivery.message.expires;
-            session.queue.push_front(delivery, bytes, expires);
+        for (waiting, bytes, expires) in merged {
+            session.queue.push_back(waiting, bytes, expires);
         }
     }
 
-    fn queue_full(&mut self, now: Time, index: u32, serial: u64, dropped: &Delivery) {
-        self.counters.add(Counter::DropQueueFull);
-        self.trace_outcome(now, dropped.message.id, index, Outcome::QueueFull);
-        self.release(serial, dropped);
+    fn dropped_for_room(
+        &mut self,
+        now: Time,
+        index: u32,
+        serial: u64,
+        dropped: &Waiting,
+        outcome: Outcome,
+    ) {
+        self.counters.add(match outcome {
+            Outcome::QueuesFull => Counter::DropQueuesFull,
+            _ => Counter::DropQueueFull,
+        });
+        self.trace_outcome(now, dropped.id(), index, outcome);
+        self.release_waiting(serial, dropped);
+    }
+
+    /// A session needs a delivery of its queue no more.
+    fn release_waiting(&mut self, serial: u64, waiting: &Waiting) {
+        match waiting {
+            Waiting::Whole(delivery) => self.release(serial, delivery),
+            Waiting::Stored(StoredDelivery { message, qos, retain, .. }) => {
+                self.flow.closed(*message);
+                let kept = Destination::Session { session: serial, qos: *qos, retain: *retain };
+                self.done(*message, &kept);
+            }
+        }
     }
 
     /// The queue of a session is full and did not take a delivery.
@@ -248,7 +300,19 @@ impl Hub {
             if connection.closing.is_some() || connection.out.len() > high_water {
                 break;
             }
-            let Some(delivery) = session.queue.pop(now, &mut expired) else { break };
+            let Some(waiting) = session.queue.peek(now, &mut expired) else { break };
+            let body = match waiting {
+                Waiting::Whole(delivery) => Some(&delivery.message),
+                Waiting::Stored(waiting) => {
+                    self.stored.get(&waiting.message).and_then(|stored| stored.body.as_ref())
+                }
+            };
+            let Some(body) = body.cloned() else { break };
+            let delivery = match session.queue.pop(now, &mut expired) {
+                Some(Waiting::Whole(delivery)) => delivery,
+                Some(Waiting::Stored(waiting)) => waiting.with(body),
+                None => break,
+            };
             let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
                 break;
             };
@@ -268,6 +332,7 @@ impl Hub {
             self.trace_outcome(now, delivery.message.id, index, Outcome::Sent);
         }
         self.drop_expired(now, index, &expired);
+        self.fetch_for_window(index);
     }
 
     /// Sends what was in flight on the last connection and did not fit the window of this one.
@@ -306,11 +371,11 @@ impl Hub {
         self.mark_dirty(slot);
     }
 
-    fn drop_expired(&mut self, now: Time, index: u32, expired: &[Delivery]) {
+    fn drop_expired(&mut self, now: Time, index: u32, expired: &[Waiting]) {
         let Some(serial) = self.session_mut(index).map(|session| session.serial) else { return };
-        for delivery in expired {
+        for waiting in expired {
             self.counters.add(Counter::DropExpired);
-            self.flow.hop(delivery.message.id, || Hop {
+            self.flow.hop(waiting.id(), || Hop {
                 at: now,
                 kind: HopKind::Delivery,
                 subject: String::new(),
@@ -318,7 +383,7 @@ impl Hub {
                 detail: "its time was over before it could be delivered".to_owned(),
                 bad: true,
             });
-            self.release(serial, delivery);
+            self.release_waiting(serial, waiting);
         }
     }
 
@@ -420,6 +485,7 @@ impl Hub {
             Outcome::QueueFull => {
                 ("dropped", format!("the queue of its session is full ({queued})"), true)
             }
+            Outcome::QueuesFull => ("dropped", "all queues together are full".to_owned(), true),
         };
         let subject = self.name_of(index);
         self.flow.hop(message, || Hop {

@@ -1,7 +1,7 @@
 //! What the machine asks the host to do.
 
 use bytes::Bytes;
-use tomte_base::{CallId, FunctionName, LogPosition, Time, WorkerId};
+use tomte_base::{CallId, FunctionName, LogPosition, MessageId, Time, WorkerId};
 use tomte_scheduler::StopReason;
 
 use crate::calls::CallOutcome;
@@ -35,8 +35,29 @@ pub enum Effect {
     Assign(Assignment),
     /// Answer somebody who waits for a call.
     Reply(CallReply),
+    /// Read records of messages back from the journal. The host answers with
+    /// [`Hub::on_fetched`](crate::Hub::on_fetched), in one go, whatever could be read.
+    Fetch(FetchFor, Vec<Wanted>),
     /// Remove the journal's segments that hold only records before this one.
     DropJournal(LogPosition),
+}
+
+/// What records are read back for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchFor {
+    /// To be delivered to the client of this session.
+    Session(u64),
+    /// To be written again, so that an old segment can go.
+    Copy,
+}
+
+/// A message whose record is to be read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The message.
+    pub message: MessageId,
+    /// Its record.
+    pub position: LogPosition,
 }
 
 /// A call for a worker.

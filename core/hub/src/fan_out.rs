@@ -455,8 +455,20 @@ impl Hub {
         if let Some(Receipt::Will(number)) = receipt {
             self.published_wills.push_back((kept.position, message.id, number));
         }
-        let stored = Stored { message: Arc::clone(message), kept, destinations };
-        self.stored.insert(message.id, stored);
+        let body = Some(Arc::clone(message));
+        let bytes = message.topic.len() + message.payload.len();
+        let bytes = u32::try_from(bytes).expect("packets are far below 4 GiB");
+        self.queued_bytes += u64::from(bytes);
+        self.enter_stored(message.id, Stored { body, waits: false, bytes, kept, destinations });
+    }
+
+    /// Takes a message out of those that the journal keeps.
+    pub(crate) fn take_stored(&mut self, message: MessageId) -> Option<Stored> {
+        let mut stored = self.stored.remove(&message)?;
+        self.ledger.forget(stored.kept);
+        self.queued_bytes -= u64::from(stored.bytes);
+        self.bodies.leave(&mut stored);
+        Some(stored)
     }
 
     /// One destination of a stored message needs it no more.
@@ -468,8 +480,7 @@ impl Hub {
             return;
         }
         if stored.destinations.is_empty() {
-            self.ledger.forget(stored.kept);
-            self.stored.remove(&message);
+            self.take_stored(message);
         }
         let record = crate::Record::Done { message, destination: destination.clone() };
         self.ledger.note(|out| record.encode(out));

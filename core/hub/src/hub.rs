@@ -10,6 +10,7 @@ use tomte_scheduler::{Resources, Scheduler, SchedulerLimits};
 
 use tomte_mqtt::codec::{Packet, ReasonCode};
 
+use crate::bodies::Bodies;
 use crate::calls::Calls;
 use crate::connection::{CloseReason, Connection, Peer, Slot};
 use crate::counter::{Counter, Counters};
@@ -56,7 +57,12 @@ impl Ack {
 /// A message that the journal keeps, and who still needs it.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    pub(crate) message: Arc<Message>,
+    /// None while it is in the journal only.
+    pub(crate) body: Option<Arc<Message>>,
+    /// It is in memory, and among those that may leave it.
+    pub(crate) waits: bool,
+    /// Bytes of its topic and payload.
+    pub(crate) bytes: u32,
     pub(crate) kept: Kept,
     pub(crate) destinations: Vec<Destination>,
 }
@@ -102,6 +108,9 @@ pub struct Hub {
     pub(crate) by_client: HashMap<(Owner, Arc<str>), u32>,
     pub(crate) by_serial: HashMap<u64, u32>,
     pub(crate) stored: HashMap<MessageId, Stored>,
+    /// Bytes of all of these.
+    pub(crate) queued_bytes: u64,
+    pub(crate) bodies: Bodies,
     /// Messages that wills became and whose records are not safe yet, with the numbers of the wills.
     pub(crate) published_wills: VecDeque<(LogPosition, MessageId, u64)>,
     pub(crate) holds: Holds,
@@ -156,6 +165,8 @@ impl Hub {
             by_client: HashMap::new(),
             by_serial: HashMap::new(),
             stored: HashMap::new(),
+            queued_bytes: 0,
+            bodies: Bodies::default(),
             published_wills: VecDeque::new(),
             holds: Holds::default(),
             scheduler: Scheduler::new(scheduling, resources),
@@ -405,7 +416,8 @@ impl Hub {
         if self.journal_behind {
             return;
         }
-        if let Some(range) = self.ledger.to_copy() {
+        let range = self.ledger.to_copy().filter(|_| !self.bodies.is_copying());
+        if let Some(range) = range {
             self.copy_forward(&range);
         }
         if let Some(before) = self.ledger.droppable() {

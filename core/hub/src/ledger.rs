@@ -24,6 +24,8 @@ pub(crate) struct Ledger<A> {
     records: Vec<(LogPosition, usize)>,
     appended: LogPosition,
     durable: LogPosition,
+    /// As `durable`, but only what the host said: records up to here are not lost to a failure.
+    safe: LogPosition,
     waiting: VecDeque<(LogPosition, A)>,
 }
 
@@ -35,6 +37,7 @@ impl<A> Ledger<A> {
             records: Vec::new(),
             appended: LogPosition::default(),
             durable: LogPosition::default(),
+            safe: LogPosition::default(),
             waiting: VecDeque::new(),
         }
     }
@@ -44,6 +47,7 @@ impl<A> Ledger<A> {
         self.index.restored(segments, next);
         self.appended = LogPosition(next.0.saturating_sub(1));
         self.durable = self.appended;
+        self.safe = self.appended;
     }
 
     fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Kept {
@@ -88,6 +92,11 @@ impl<A> Ledger<A> {
         self.durable
     }
 
+    /// How far the journal is safe, whatever was given up after a failed commit.
+    pub(crate) fn safe(&self) -> LogPosition {
+        self.safe
+    }
+
     /// Holds `ack` until all records up to now are safe. Returns it when they are already.
     pub(crate) fn after_all(&mut self, ack: A) -> Option<A> {
         if self.durable >= self.appended && self.waiting.is_empty() {
@@ -100,6 +109,7 @@ impl<A> Ledger<A> {
     /// Hands out one acknowledgement that `durable` has released.
     pub(crate) fn release(&mut self, durable: LogPosition) -> Option<A> {
         self.durable = self.durable.max(durable);
+        self.safe = self.safe.max(durable);
         let (position, _) = self.waiting.front()?;
         if *position > self.durable {
             return None;

@@ -9,9 +9,11 @@
 //! What a question leads to: *What happens when a device connects?* `connect.rs`; *publishes?*
 //! `publish.rs`; *subscribes?* `subscribe.rs`; *shares a subscription?* `shares.rs`;
 //! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?* `fan_out.rs`; *how does it
-//! reach them?* `deliver.rs`, `encode.rs`; *how does a function run?* `calls.rs`; *what survives?* `record.rs`,
+//! reach them?* `deliver.rs`, `encode.rs`; *where does it wait?* `bodies.rs`; *how does a function
+//! run?* `calls.rs`; *what survives?* `record/`,
 //! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
 
+mod bodies;
 mod calls;
 mod config;
 mod connect;
@@ -41,7 +43,7 @@ pub use calls::{CallError, CallOutcome, EndedCalls};
 pub use config::{Config, FunctionConfig, Limits};
 pub use connection::{CloseReason, Peer, Slot};
 pub use counter::{Counter, Counters};
-pub use effect::{Assignment, CallReply, Effect};
+pub use effect::{Assignment, CallReply, Effect, FetchFor, Wanted};
 pub use flow::{FlowEvent, Hop, HopKind, Trace};
 pub use hub::Hub;
 pub use publish::{Publication, Refused};

@@ -13,14 +13,16 @@ use tomte_mqtt::session::Phase;
 use tomte_route::Hold;
 
 use crate::Hub;
+use crate::bodies::message_of;
 use crate::counter::Counter;
 use crate::exactly_once::{ReceivedId, SentId};
-use crate::fan_out::Receipt;
 use crate::flow::{Hop, HopKind};
 use crate::hub::{Ack, Stored, Timer};
 use crate::ledger::{Kept, Ledger};
 use crate::record::{self, BadRecord, Destination, Record};
-use crate::session::{Delivery, Keeper, KeptSubscription, Owner, Session, Subscription};
+use crate::session::{
+    Delivery, Keeper, KeptSubscription, Owner, Session, StoredDelivery, Subscription, Waiting,
+};
 use crate::wills::KeptWill;
 
 /// Why the journal could not be taken over.
@@ -32,6 +34,9 @@ pub struct RecoverError {
     /// What is wrong with it.
     pub source: BadRecord,
 }
+
+/// Reads a message again from its record.
+type ReadMessage<'a> = dyn FnMut(LogPosition, MessageId) -> Option<Arc<Message>> + 'a;
 
 /// The rule for messages that were held under a route which is no longer there.
 const LEFT_OVER: Hold =
@@ -72,10 +77,22 @@ struct FoundReceived {
     kept: Option<Kept>,
 }
 
+/// A message, without what it says: that stays in the journal.
 struct FoundMessage {
-    message: Message,
+    id: MessageId,
+    /// Bytes of its topic and payload.
+    bytes: u32,
+    expires: Time,
     destinations: Vec<Destination>,
     kept: Kept,
+    /// The last record that says that it is there.
+    confirmed: LogPosition,
+    /// Of its destinations, those that need not get it from a queue. Seldom there.
+    elsewhere: Option<Box<Elsewhere>>,
+}
+
+#[derive(Default)]
+struct Elsewhere {
     /// Destinations where it is on its way with QoS 2.
     in_flight: Vec<Destination>,
     /// Destinations that have it, although the record of that was torn off.
@@ -188,7 +205,12 @@ impl Recovery {
                 self.wills.remove(&number);
                 self.accepted(message, destinations, kept);
             }
-            Record::Confirmed { .. } => {}
+            Record::Confirmed { message, destinations } => {
+                if let Some(found) = self.messages.get_mut(&message) {
+                    found.destinations = destinations;
+                    found.confirmed = kept.position;
+                }
+            }
             Record::Done { message, destination } => self.done(message, &destination),
             Record::Moved { message, destination } => self.moved(message, &destination),
             Record::Retained { message } => {
@@ -208,9 +230,17 @@ impl Recovery {
 
     fn accepted(&mut self, message: Message, destinations: Vec<Destination>, kept: Kept) {
         self.next_message = self.next_message.max(message.id.next());
-        let (in_flight, over) = (Vec::new(), Vec::new());
-        let found = FoundMessage { message, destinations, kept, in_flight, over };
-        self.messages.insert(found.message.id, found);
+        let bytes = u32::try_from(message.topic.len() + message.payload.len());
+        let found = FoundMessage {
+            id: message.id,
+            bytes: bytes.expect("packets are far below 4 GiB"),
+            expires: message.expires,
+            destinations,
+            kept,
+            confirmed: kept.position,
+            elsewhere: None,
+        };
+        self.messages.insert(found.id, found);
     }
 
     fn sent(&mut self, session: u64, packet_id: u16, sent: SentId) {
@@ -227,7 +257,7 @@ impl Recovery {
         for found in self.sessions.values_mut() {
             found.supersede(before);
         }
-        self.messages.retain(|_, found| found.kept.position >= before);
+        self.messages.retain(|_, found| found.confirmed >= before);
         self.retained.retain(|_, (_, kept)| kept.position >= before);
         self.wills.retain(|_, will| will.kept.position >= before);
     }
@@ -246,11 +276,18 @@ impl Recovery {
     }
 }
 
+impl Elsewhere {
+    fn has(&self, destination: &Destination) -> bool {
+        self.in_flight.contains(destination) || self.over.contains(destination)
+    }
+}
+
 impl FoundMessage {
     /// The destination that `session` stands for and that is not accounted for yet: itself, a group
     /// of which it is a member, or the hold of its device.
     fn destination_of(&self, session: &Session) -> Option<&Destination> {
-        let is_open = |d: &&Destination| !self.in_flight.contains(d) && !self.over.contains(d);
+        let elsewhere = self.elsewhere.as_deref();
+        let is_open = |d: &&Destination| elsewhere.is_none_or(|elsewhere| !elsewhere.has(d));
         self.destinations.iter().filter(is_open).find(|destination| match destination {
             Destination::Session { session: serial, qos, .. }
             | Destination::Share { session: serial, qos, .. } => {
@@ -267,11 +304,12 @@ impl FoundMessage {
         let left = self.destinations.iter().filter(|destination| {
             matches!(destination, Destination::Share { session: serial, .. } if *serial == session)
         });
-        self.over.extend(left.cloned());
+        let left: Vec<_> = left.cloned().collect();
+        self.elsewhere.get_or_insert_default().over.extend(left);
     }
 
     /// Puts the message in flight to `session`, if it is for it.
-    fn in_flight(&mut self, session: &Session) -> Option<Delivery> {
+    fn in_flight(&mut self, session: &Session, read: &mut ReadMessage<'_>) -> Option<Delivery> {
         let destination = self.destination_of(session)?.clone();
         let (retain, keeper) = match &destination {
             Destination::Session { retain, .. } => (*retain, Keeper::Session),
@@ -279,8 +317,13 @@ impl FoundMessage {
             Destination::Hold { device, until } => (false, Keeper::Hold(device.clone(), *until)),
             Destination::Call { .. } => return None,
         };
-        self.in_flight.push(destination);
-        let message = Arc::new(self.message.clone());
+        let elsewhere = self.elsewhere.get_or_insert_default();
+        let Some(message) = read(self.kept.position, self.id) else {
+            // The client may have it: it does not get it under another identifier.
+            elsewhere.over.push(destination);
+            return None;
+        };
+        elsewhere.in_flight.push(destination);
         let subscription_ids = match &keeper {
             Keeper::Share(filter) => session.identifier(filter),
             _ => None,
@@ -320,14 +363,23 @@ fn newest_of_each_client(
 impl Hub {
     /// Takes over what the journal kept: sessions with their subscriptions and queues, retained
     /// messages, holds, calls. `segments` are the journal's as (first
-    /// position, bytes), `next` is the number of its next record.
+    /// position, bytes), `next` is the number of its next record. `read` reads a record again, none
+    /// when it cannot, which the host writes into its log: messages that must be in memory at once
+    /// are read one by one, so that recovery needs little memory whatever the journal holds.
     pub fn recover(
         &mut self,
         now: Time,
         recovery: Recovery,
         segments: Vec<(LogPosition, u64)>,
         next: LogPosition,
+        mut read: impl FnMut(LogPosition) -> Option<Vec<u8>>,
     ) {
+        let mut unreadable = 0;
+        let mut read = |position, id| {
+            let message = read(position).and_then(|record| message_of(&record, id));
+            unreadable += u64::from(message.is_none());
+            message.map(Arc::new)
+        };
         self.ledger.restored(segments, next);
         self.next_message = recovery.next_message.max(self.next_message);
         self.next_session = recovery.next_session.max(self.next_session);
@@ -335,7 +387,7 @@ impl Hub {
         for (serial, found) in
             newest_of_each_client(recovery.sessions, &mut messages, &mut self.ledger)
         {
-            self.recover_session(now, serial, found, &mut messages);
+            self.recover_session(now, serial, found, &mut messages, &mut read);
         }
         for (message, kept) in recovery.retained.into_values() {
             self.ledger.still_kept(kept);
@@ -344,11 +396,12 @@ impl Hub {
             let _outcome = self.retained.set(Arc::new(message));
         }
         for found in messages.into_values() {
-            self.recover_message(now, found);
+            self.recover_message(now, found, &mut read);
         }
         for will in recovery.wills.into_values() {
             self.recover_will(now, will);
         }
+        self.counters.add_n(Counter::DropUnreadable, unreadable);
         self.arm_sweep();
     }
 
@@ -358,6 +411,7 @@ impl Hub {
         serial: u64,
         found: FoundSession,
         messages: &mut BTreeMap<MessageId, FoundMessage>,
+        read: &mut ReadMessage<'_>,
     ) {
         self.ledger.still_kept(found.kept);
         let ends = found.left.unwrap_or_else(|| now + crate::connect::expiry(found.expiry_s));
@@ -373,7 +427,7 @@ impl Hub {
         session.ends = ends;
         self.timers.push(Reverse((ends, Timer::Session(serial))));
         self.recover_received(index, found.received);
-        self.recover_sent(index, found.sent, messages);
+        self.recover_sent(index, found.sent, messages, read);
     }
 
     /// Puts back the packet identifiers of QoS 2 that the client has not released.
@@ -399,6 +453,7 @@ impl Hub {
         index: u32,
         found: BTreeMap<u16, SentId>,
         messages: &mut BTreeMap<MessageId, FoundMessage>,
+        read: &mut ReadMessage<'_>,
     ) {
         let session = self.sessions[index as usize].as_mut().expect("it was just added");
         let mut in_order: Vec<_> = found.into_iter().collect();
@@ -407,10 +462,12 @@ impl Hub {
             let message = messages.get_mut(&sent.message);
             let phase = if sent.released {
                 if let Some(message) = message {
-                    message.over.extend(message.destination_of(session).cloned());
+                    let over = message.destination_of(session).cloned();
+                    message.elsewhere.get_or_insert_default().over.extend(over);
                 }
                 Phase::Released
-            } else if let Some(delivery) = message.and_then(|found| found.in_flight(session)) {
+            } else if let Some(delivery) = message.and_then(|found| found.in_flight(session, read))
+            {
                 self.flow.opened(delivery.message.id);
                 Phase::ExactlyOnce(delivery)
             } else {
@@ -425,28 +482,58 @@ impl Hub {
         }
     }
 
-    fn recover_message(&mut self, now: Time, found: FoundMessage) {
+    fn recover_message(&mut self, now: Time, found: FoundMessage, read: &mut ReadMessage<'_>) {
         self.ledger.still_kept(found.kept);
-        let message = Arc::new(found.message);
-        let stored = Stored {
-            message: Arc::clone(&message),
-            kept: found.kept,
-            destinations: found.destinations.clone(),
-        };
-        self.stored.insert(message.id, stored);
-        for destination in found.destinations {
-            if found.in_flight.contains(&destination) {
+        let FoundMessage { id, bytes, expires, destinations, kept, elsewhere, .. } = found;
+        self.queued_bytes += u64::from(bytes);
+        let all = destinations.clone();
+        self.stored.insert(id, Stored { body: None, waits: false, bytes, kept, destinations });
+        for destination in all {
+            let is_among = |listed: &Vec<Destination>| listed.contains(&destination);
+            let (in_flight, over) = elsewhere
+                .as_ref()
+                .map_or((false, false), |e| (is_among(&e.in_flight), is_among(&e.over)));
+            if in_flight {
                 continue;
             }
-            if found.over.contains(&destination)
-                || !self.recover_destination(now, &message, &destination)
-            {
-                self.done(message.id, &destination);
+            let waits = !over
+                && match &destination {
+                    Destination::Session { session, qos, retain } => {
+                        let waiting = StoredDelivery {
+                            message: id,
+                            qos: *qos,
+                            retain: *retain,
+                            subscription_ids: None,
+                        };
+                        self.recover_waiting(*session, waiting, bytes as usize, expires)
+                    }
+                    destination => read(kept.position, id).is_some_and(|message| {
+                        self.recover_destination(now, &message, destination)
+                    }),
+                };
+            if !waits {
+                self.done(id, &destination);
             }
         }
     }
 
-    /// Puts a message back where it waited. Tells whether somebody still waits for it.
+    /// Puts a message back into the queue of a session. What was on its way with QoS 1 is among
+    /// them, so that the queue may pass its limits by that much. Tells whether the session is there.
+    fn recover_waiting(
+        &mut self,
+        session: u64,
+        waiting: StoredDelivery,
+        bytes: usize,
+        expires: Time,
+    ) -> bool {
+        let Some(&index) = self.by_serial.get(&session) else { return false };
+        self.flow.opened(waiting.message);
+        let session = self.session_mut(index).expect("the index is of a session");
+        session.queue.push_back(Waiting::Stored(waiting), bytes, expires);
+        true
+    }
+
+    /// Puts a message back where it waited in memory. Tells whether somebody still waits for it.
     fn recover_destination(
         &mut self,
         now: Time,
@@ -454,17 +541,7 @@ impl Hub {
         destination: &Destination,
     ) -> bool {
         match destination {
-            Destination::Session { session, qos, retain } => {
-                let Some(&index) = self.by_serial.get(session) else { return false };
-                let delivery = Delivery {
-                    message: Arc::clone(message),
-                    qos: *qos,
-                    retain: *retain,
-                    keeper: Keeper::Session,
-                    subscription_ids: None,
-                };
-                self.enqueue(now, index, delivery)
-            }
+            Destination::Session { .. } => false,
             Destination::Share { filter, session, qos, retain } => {
                 self.recover_share(now, message, filter, (*session, *qos, *retain));
                 true
@@ -557,14 +634,14 @@ impl Hub {
     /// Writes everything that is alive and lies in `range` of the journal again, so that the
     /// segment can go.
     pub(crate) fn copy_forward(&mut self, range: &Range<LogPosition>) {
-        self.rewrite(|kept| range.contains(&kept.position));
+        self.rewrite(|kept| range.contains(&kept.position), false);
     }
 
     /// After a failed commit: writes all that memory holds, so that the journal is whole again.
     pub(crate) fn catch_up(&mut self) {
         if std::mem::take(&mut self.journal_behind) {
             let before = self.ledger.appended().next();
-            self.rewrite(|_| true);
+            self.rewrite(|_| true, true);
             self.note_numbers();
             // Last, so that a torn batch leaves the earlier records in force.
             let superseded = Record::Superseded { before };
@@ -575,9 +652,12 @@ impl Hub {
         }
     }
 
-    fn rewrite(&mut self, choose: impl Fn(&Kept) -> bool) {
+    /// Writes what `choose` takes again, or, of messages that are safe where they are, only that they
+    /// are there.
+    fn rewrite(&mut self, choose: impl Fn(&Kept) -> bool, confirm: bool) {
+        let receipts = self.receipts();
         let ledger = &mut self.ledger;
-        let (mut moved, mut receipts) = (HashSet::new(), HashMap::new());
+        let mut moved = HashSet::new();
         for session in self.sessions.iter_mut().flatten() {
             let Some(kept) = session.kept else { continue };
             // Its parts are read back only after the session, so they move together.
@@ -591,24 +671,26 @@ impl Hub {
                 }
             }
             session.write_parts(ledger, |kept| moves || choose(kept));
-            receipts.extend(session.receipts());
         }
         let wills = self.connections.iter_mut().flatten().filter_map(|c| c.will.as_mut());
         for will in wills.filter(|will| choose(&will.kept)) {
             will.write(ledger);
         }
-        let published = self.published_wills.iter_mut();
-        receipts.extend(published.map(|(_, message, number)| (*message, Receipt::Will(*number))));
         // In the order in which they lie in the journal: what the hub writes follows from what came
         // in, not from the order of a hash map.
-        let mut stored: Vec<_> = self.stored.values_mut().filter(|s| choose(&s.kept)).collect();
-        stored.sort_unstable_by_key(|stored| stored.kept.position);
-        for stored in stored {
-            ledger.forget(stored.kept);
-            let (message, destinations) = (&stored.message, &stored.destinations);
-            let receipt = receipts.get(&message.id).copied();
-            stored.kept =
-                ledger.keep(|out| record::encode_accepted_by(out, receipt, message, destinations));
+        let mut stored: Vec<_> =
+            self.stored.iter_mut().filter(|(_, stored)| choose(&stored.kept)).collect();
+        stored.sort_unstable_by_key(|(_, stored)| stored.kept.position);
+        let mut in_journal = Vec::new();
+        for (id, stored) in stored {
+            match &stored.body {
+                // What is safe need not be written again: that would take as much room once more.
+                _ if confirm && stored.kept.position <= ledger.safe() => {
+                    ledger.note(|out| record::encode_confirmed(out, *id, &stored.destinations));
+                }
+                Some(_) => stored.write(ledger, receipts.get(id).copied()),
+                None => in_journal.push((stored.kept.position, *id)),
+            }
         }
         let appended = ledger.appended();
         self.published_wills.iter_mut().for_each(|(position, ..)| *position = appended);
@@ -623,6 +705,9 @@ impl Hub {
             let Some(message) = self.retained.get(topic) else { continue };
             ledger.forget(*kept);
             *kept = ledger.keep(|out| record::encode_retained(out, message));
+        }
+        if !in_journal.is_empty() {
+            self.copy_from_journal(in_journal);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use tomte_base::{DeviceName, Message, QoS, Source, Time, TopicFilter};
+use tomte_base::{DeviceName, Message, MessageId, QoS, Source, Time, TopicFilter};
 use tomte_broker::Queue;
 
 use crate::Slot;
@@ -124,6 +124,53 @@ pub(crate) struct Delivery {
     pub(crate) subscription_ids: Option<Arc<[u32]>>,
 }
 
+/// A delivery in the queue of a session.
+#[derive(Clone, Debug)]
+pub(crate) enum Waiting {
+    /// With its message.
+    Whole(Delivery),
+    /// The hub has the message under its number, in memory or in the journal.
+    Stored(StoredDelivery),
+}
+
+/// A delivery that the journal keeps for the session.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredDelivery {
+    pub(crate) message: MessageId,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) subscription_ids: Option<Arc<[u32]>>,
+}
+
+impl Waiting {
+    /// Returns the message's number.
+    pub(crate) fn id(&self) -> MessageId {
+        match self {
+            Self::Whole(delivery) => delivery.message.id,
+            Self::Stored(stored) => stored.message,
+        }
+    }
+}
+
+impl From<Delivery> for Waiting {
+    fn from(delivery: Delivery) -> Self {
+        let Delivery { message, qos, retain, keeper, subscription_ids } = delivery;
+        if keeper == Keeper::Session {
+            Self::Stored(StoredDelivery { message: message.id, qos, retain, subscription_ids })
+        } else {
+            Self::Whole(Delivery { message, qos, retain, keeper, subscription_ids })
+        }
+    }
+}
+
+impl StoredDelivery {
+    /// Joins it with its message again.
+    pub(crate) fn with(self, message: Arc<Message>) -> Delivery {
+        let Self { qos, retain, subscription_ids, .. } = self;
+        Delivery { message, qos, retain, keeper: Keeper::Session, subscription_ids }
+    }
+}
+
 /// A session, connected or kept.
 pub(crate) struct Session {
     /// Number in the journal, never used twice.
@@ -131,7 +178,9 @@ pub(crate) struct Session {
     pub(crate) owner: Owner,
     pub(crate) client_id: Arc<str>,
     pub(crate) machine: tomte_mqtt::session::Session<Delivery>,
-    pub(crate) queue: Queue<Delivery>,
+    pub(crate) queue: Queue<Waiting>,
+    /// Messages of its queue are being read back from the journal.
+    pub(crate) is_fetching: bool,
     pub(crate) subscriptions: Vec<KeptSubscription>,
     /// Seconds that it is kept after its client went; 0 ends it with the connection.
     pub(crate) expiry_s: u32,

@@ -383,8 +383,7 @@ impl Hub {
             return;
         }
         let mut destinations = Vec::new();
-        if let Some(stored) = self.stored.remove(&message) {
-            self.ledger.forget(stored.kept);
+        if let Some(stored) = self.take_stored(message) {
             destinations = stored.destinations;
         }
         destinations.push(new);

@@ -8,7 +8,7 @@ use tomte_base::{
     ByteSize, DeviceName, FunctionName, LogPosition, MilliCpu, Time, TopicFilter, TopicName,
 };
 use tomte_core_hub::{
-    CloseReason, Config, Effect, FunctionConfig, Hub, Limits, Owner, Peer, Recovery, Slot,
+    CloseReason, Config, Effect, FunctionConfig, Hub, Limits, Owner, Peer, Recovery, Slot, Wanted,
 };
 use tomte_route::{Declared, Destination, Hold, Overflow, RouteSpec, RouteTable, SourcePattern};
 use tomte_scheduler::{Free, FunctionLimits, Mode, Priority, ResourceManager, SchedulerLimits};
@@ -63,7 +63,8 @@ impl Bed {
         let next = self.log.last().map_or(LogPosition(1), |(position, _)| position.next());
         let first = self.log.first().map_or(next, |(position, _)| *position);
         let bytes = self.log.iter().map(|(_, record)| record.len() as u64).sum();
-        self.hub.recover(self.now, recovery, vec![(first, bytes)], next);
+        let log = &self.log;
+        self.hub.recover(self.now, recovery, vec![(first, bytes)], next, |at| record_at(log, at));
         self.turn();
     }
 
@@ -151,6 +152,7 @@ impl Bed {
         let last = *last;
         self.log.append(&mut batch);
         self.hub.on_durable(self.now, last);
+        self.hub.on_synced(last);
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -165,6 +167,11 @@ impl Bed {
                 let answer = Ok(Bytes::from_static(b"{}"));
                 self.hub.on_call_answered(self.now, call.call, call.worker, answer);
                 self.hub.on_worker_ready(self.now, call.worker);
+            }
+            Effect::Fetch(to, wanted) => {
+                let read = |wanted: &Wanted| (*wanted, record_at(&self.log, wanted.position));
+                let found = wanted.iter().map(read).collect();
+                self.hub.on_fetched(self.now, to, found);
             }
             Effect::DropJournal(before) => self.log.retain(|(position, _)| *position >= before),
             _ => {}
@@ -211,6 +218,7 @@ fn config() -> Config {
     let limits = Limits {
         receive_maximum: RECEIVE_MAXIMUM,
         journal_compact_above: ByteSize(1),
+        queue_memory: ByteSize(300),
         max_packet: 64 << 10,
         ..Limits::default()
     };
@@ -250,4 +258,10 @@ fn function_limits(name: FunctionName) -> FunctionLimits {
         max_queue: 100,
         version: "1".to_owned(),
     }
+}
+
+/// The bytes of a record of the journal.
+fn record_at(log: &[(LogPosition, Vec<u8>)], position: LogPosition) -> Option<Vec<u8>> {
+    let at = log.binary_search_by_key(&position, |(position, _)| *position).ok()?;
+    Some(log[at].1.clone())
 }

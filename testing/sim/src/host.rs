@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tomte_base::{ByteSize, LogPosition, MilliCpu, error_chain};
 use tomte_core_hub::{CloseReason, Hub, Record, Recovery, Slot};
-use tomte_journal::{Journal, JournalConfig, MemoryDisk, SyncHandle};
+use tomte_journal::{Journal, JournalConfig, MemoryDisk, RecordReader, SyncHandle};
 use tomte_scheduler::{Free, ResourceManager, SchedulerLimits};
 
 use crate::durable::Durable;
@@ -83,7 +83,8 @@ impl Host {
         let seed = u128::from(world.rng.next()) << 64 | u128::from(world.rng.next());
         let resources = Box::new(ResourceManager::new(total));
         let mut hub = Hub::new(now, config, scheduling, resources, seed);
-        hub.recover(now, recovery, segments, next);
+        let reader = journal.reader();
+        hub.recover(now, recovery, segments, next, |position| read_one(&reader, position));
         Ok(Self {
             sync: journal.sync_handle(),
             hub,
@@ -128,4 +129,14 @@ impl Host {
             self.durable.take_in(at, record);
         }
     }
+}
+
+/// Reads one record again.
+pub(crate) fn read_one(
+    reader: &RecordReader<MemoryDisk>,
+    position: LogPosition,
+) -> Option<Vec<u8>> {
+    let mut found = None;
+    reader.read([position.0], |_, record| found = record.ok().map(<[u8]>::to_vec));
+    found
 }

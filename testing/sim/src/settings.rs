@@ -80,6 +80,7 @@ fn limits(rng: &mut Rng) -> Limits {
             max_bytes: ByteSize::mib(64),
             overflow,
         },
+        queue_memory: ByteSize(*rng.pick(&[0, 0, 3_000, 1 << 20])),
         output_high_water: *rng.pick(&[600, 4_000, 64_000]),
         max_hops: 4,
         journal_compact_above: ByteSize(*rng.pick(&[4_000, 30_000, 1 << 20])),

@@ -25,21 +25,21 @@ impl World {
         let Some(host) = &mut self.host else { return };
         host.sync_is_due = false;
         let result = host.sync.sync().map_err(|error| error_chain(&error));
-        if self.settings.mode == SyncMode::Power || result.is_err() {
-            let late = self.rng.span(Duration::from_millis(2));
-            self.after(late, Event::HubOf(self.incarnation, Input::Synced(result)));
-        }
+        let late = self.rng.span(Duration::from_millis(2));
+        self.after(late, Event::HubOf(self.incarnation, Input::Synced(result)));
     }
 
     pub(crate) fn synced(&mut self, result: Result<u64, String>) {
         let now = self.hub_now();
         let Some(host) = &mut self.host else { return };
         match result {
-            Ok(position) if self.settings.mode == SyncMode::Power => {
-                host.make_safe(position);
-                host.hub.on_durable(now, LogPosition(position));
+            Ok(position) => {
+                if self.settings.mode == SyncMode::Power {
+                    host.make_safe(position);
+                    host.hub.on_durable(now, LogPosition(position));
+                }
+                host.hub.on_synced(LogPosition(position));
             }
-            Ok(_) => {}
             Err(error) => {
                 self.log.tell(self.now, || format!("journal: {error}"));
                 self.coverage.hit("disk: a sync failed");

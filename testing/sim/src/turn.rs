@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tomte_base::{LogPosition, error_chain};
-use tomte_core_hub::{CloseReason, Effect, Record};
+use tomte_core_hub::{CloseReason, Effect, FetchFor, Record, Wanted};
 use tomte_journal::{Fault, Operation, SyncMode};
 
-use crate::world::{Input, World};
+use crate::host::read_one;
+use crate::world::{Event, Input, World};
 
 /// Where in its turn the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,12 +106,27 @@ impl World {
             }
             Input::Deploy(table) => self.deploy(table),
             Input::Synced(synced) => self.synced(synced),
+            Input::Fetch(to, wanted) => self.fetch(to, &wanted),
             Input::Call(function) => self.operator_calls(function),
             Input::Revoke(device) => self.revoke(device),
             Input::WorkerReady(worker) => self.worker_ready(worker),
             Input::WorkerExited(worker, exit) => self.worker_exited(worker, exit),
             Input::WorkerAnswered(worker, nth, answer) => self.worker_answered(worker, nth, answer),
         }
+    }
+
+    /// The thread that reads the journal has done so.
+    fn fetch(&mut self, to: FetchFor, wanted: &[Wanted]) {
+        let now = self.hub_now();
+        let Some(host) = &mut self.host else { return };
+        self.coverage.hit(match to {
+            FetchFor::Session(_) => "journal: messages were read back for a session",
+            FetchFor::Copy => "journal: messages were read back to be copied",
+        });
+        let reader = host.journal.reader();
+        let read = |wanted: &Wanted| (*wanted, read_one(&reader, wanted.position));
+        let found = wanted.iter().map(read).collect();
+        host.hub.on_fetched(now, to, found);
     }
 
     fn commit(&mut self, crash: Option<CrashPoint>) -> Result<(), Died> {
@@ -229,6 +245,10 @@ impl World {
                     Some(at) => drop(host.requests.swap_remove(at)),
                     None => self.oracle.blame(|| format!("reply {} comes twice", reply.request)),
                 }
+            }
+            Effect::Fetch(to, wanted) => {
+                let late = self.rng.span(Duration::from_millis(5));
+                self.after(late, Event::HubOf(self.incarnation, Input::Fetch(to, wanted)));
             }
             Effect::DropJournal(before) => {
                 self.coverage.hit("journal: old segments were dropped");

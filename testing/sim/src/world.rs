@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tomte_base::{Time, WorkerId};
+use tomte_core_hub::{FetchFor, Wanted};
 use tomte_journal::MemoryDisk;
 use tomte_scheduler::WorkerExit;
 
@@ -31,6 +32,8 @@ pub(crate) enum Input {
     WorkerExited(WorkerId, WorkerExit),
     WorkerAnswered(WorkerId, usize, Result<Vec<u8>, Vec<u8>>),
     Deploy(usize),
+    /// The thread that reads the journal comes to these records.
+    Fetch(FetchFor, Vec<Wanted>),
     /// The thread that syncs is done: up to where, or it failed.
     Synced(Result<u64, String>),
     /// An operator calls a function.

@@ -13,7 +13,7 @@ use tomte_route::{Declared, Destination, RouteSpec, RouteTable, SourcePattern};
 use tomte_scheduler::{Free, FunctionLimits, Mode, Priority, ResourceManager, SchedulerLimits};
 
 use crate::{
-    CloseReason, Config, Effect, FunctionConfig, Hub, Limits, Owner, Peer, Recovery, Slot,
+    CloseReason, Config, Effect, FunctionConfig, Hub, Limits, Owner, Peer, Recovery, Slot, Wanted,
 };
 
 /// One route in short form: from, topic, condition, to.
@@ -58,7 +58,9 @@ pub(super) fn config_of(specs: Vec<RouteSpec>, functions: &[(&str, Option<&str>)
             (name, FunctionConfig { limits, result_topic: result_topic(topic) })
         })
         .collect();
-    let limits = Limits { traces_per_second: 1_000_000, ..Limits::default() };
+    // No room in memory: whatever waits is read back from the journal.
+    let queue_memory = ByteSize(0);
+    let limits = Limits { traces_per_second: 1_000_000, queue_memory, ..Limits::default() };
     Config { table: RouteTable::compile(specs, &declared).unwrap(), functions, limits }
 }
 
@@ -97,6 +99,10 @@ pub(super) struct Bed {
     pub(super) log: Vec<(LogPosition, Vec<u8>)>,
     /// The journal's next commits fail.
     pub(super) disk_full: bool,
+    /// Records cannot be read back.
+    pub(super) unreadable: bool,
+    /// Records are read back only by [`Bed::answer_fetches`].
+    pub(super) reads_late: bool,
     versions: Vec<Version>,
     outputs: Vec<Vec<u8>>,
     pub(super) effects: Vec<Effect>,
@@ -116,6 +122,8 @@ impl Bed {
             now,
             log: Vec::new(),
             disk_full: false,
+            unreadable: false,
+            reads_late: false,
             versions: Vec::new(),
             outputs: Vec::new(),
             effects: Vec::new(),
@@ -133,7 +141,11 @@ impl Bed {
         let first = self.log.first().map_or(next, |(position, _)| *position);
         let bytes = self.log.iter().map(|(_, record)| record.len() as u64).sum();
         self.hub = hub(self.now, config);
-        self.hub.recover(self.now, recovery, vec![(first, bytes)], next);
+        let log = self.log.clone();
+        let unreadable = self.unreadable;
+        self.hub.recover(self.now, recovery, vec![(first, bytes)], next, |position| {
+            record_at(&log, position).filter(|_| !unreadable)
+        });
         self.versions.clear();
         self.outputs.clear();
         self.effects.clear();
@@ -261,6 +273,7 @@ impl Bed {
             let last = batch.last().expect("there were records").0;
             self.log.append(&mut batch);
             self.hub.on_durable(self.now, last);
+            self.hub.on_synced(last);
         }
         for effect in self.hub.take_effects() {
             match effect {
@@ -272,10 +285,33 @@ impl Bed {
                 other => self.effects.push(other),
             }
         }
+        if !self.reads_late {
+            self.answer_fetches();
+        }
         let mut dirty = Vec::new();
         self.hub.take_dirty(&mut dirty);
         for slot in dirty {
             self.take_output(slot);
+        }
+    }
+
+    /// Reads the records that were asked for, as the host does.
+    pub(super) fn answer_fetches(&mut self) {
+        let (fetches, other) = std::mem::take(&mut self.effects)
+            .into_iter()
+            .partition::<Vec<_>, _>(|effect| matches!(effect, Effect::Fetch(..)));
+        self.effects = other;
+        for fetch in &fetches {
+            let Effect::Fetch(to, wanted) = fetch else { continue };
+            let read = |wanted: &Wanted| {
+                let record = record_at(&self.log, wanted.position);
+                (*wanted, record.filter(|_| !self.unreadable))
+            };
+            let found = wanted.iter().map(read).collect();
+            self.hub.on_fetched(self.now, *to, found);
+        }
+        if !fetches.is_empty() {
+            self.turn();
         }
     }
 
@@ -352,6 +388,12 @@ impl Bed {
         }
         self.turn();
     }
+}
+
+/// The bytes of a record of the journal.
+fn record_at(log: &[(LogPosition, Vec<u8>)], position: LogPosition) -> Option<Vec<u8>> {
+    let at = log.binary_search_by_key(&position, |(position, _)| *position).ok()?;
+    Some(log[at].1.clone())
 }
 
 fn word(packet: &Packet<'_>) -> String {

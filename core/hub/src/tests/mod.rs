@@ -1,3 +1,4 @@
+mod bodies;
 mod exactly_once;
 mod exactly_once_model;
 mod harness;

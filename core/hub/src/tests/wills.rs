@@ -6,7 +6,7 @@ use tomte_base::{Properties, QoS};
 use tomte_mqtt::codec::{self, Connect, Disconnect, ReasonCode, Version, Will};
 
 use super::harness::{Bed, R, config};
-use crate::{Config, Slot};
+use crate::{Config, Record, Slot};
 
 const ALL: R = R("device:*", "#", None, "subscribers");
 
@@ -345,9 +345,13 @@ fn its_expiry_counts_from_its_publication_and_its_properties_stay() {
     bed.drop_connection(client);
     bed.crash(open());
     bed.advance(seconds(10));
-    let stored = bed.hub.stored.values().next().unwrap();
-    assert_eq!(stored.message.expires, bed.now + seconds(20));
-    assert_eq!(stored.message.properties.as_deref(), Some(&properties));
+    let stored = bed.log.iter().rev().find_map(|(_, record)| match Record::decode(record) {
+        Ok(Record::AcceptedWill { message, .. }) => Some(message),
+        _ => None,
+    });
+    let message = stored.expect("it waits for the receiver");
+    assert_eq!(message.expires, bed.now + seconds(20));
+    assert_eq!(message.properties.as_deref(), Some(&properties));
     bed.advance(seconds(19));
     let receiver = bed.connect("", "receiver", false);
     assert_eq!(bed.received(receiver)[1..], ["publish gone w qos=2 id=1"]);
