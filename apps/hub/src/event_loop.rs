@@ -220,9 +220,15 @@ impl EventLoop {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read(now, slot);
         }
-        if event.is_writable() {
+        if event.is_writable() && self.is_blocked(slot) {
             self.write(now, Slot(slot));
         }
+    }
+
+    /// Tells whether the socket did not take all of its output. The others wait for the end of the
+    /// turn: a publisher's PUBACK would else be written before the message that it published.
+    fn is_blocked(&self, slot: u32) -> bool {
+        self.sockets.get(slot as usize).and_then(Option::as_ref).is_some_and(|s| s.blocked)
     }
 
     fn listen(&mut self, bindings: Vec<Binding>) -> io::Result<()> {
@@ -602,6 +608,7 @@ impl EventLoop {
         if output.is_empty() && output.capacity() > IDLE_OUTPUT_BYTES {
             *output = Vec::new();
         }
+        socket.blocked = matches!(written, Ok(false));
         match written {
             Ok(true) => {
                 if let Some(reason) = socket.closing.clone() {

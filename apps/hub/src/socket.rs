@@ -29,6 +29,8 @@ pub(crate) struct Socket {
     pub(crate) partial: Vec<u8>,
     /// The machine has done with it; it is closed when its output is written.
     pub(crate) closing: Option<CloseReason>,
+    /// The last write did not take everything; the system says when there is room again.
+    pub(crate) blocked: bool,
     /// The handshake has told who is there.
     pub(crate) identified: bool,
 }
@@ -50,7 +52,8 @@ impl Socket {
     fn new(stream: TcpStream, tls: Option<Box<ServerConnection>>) -> Self {
         let identified = tls.is_none();
         let carrier = Carrier::default();
-        Self { stream, tls, carrier, partial: Vec::new(), closing: None, identified }
+        let (partial, closing, blocked) = (Vec::new(), None, false);
+        Self { stream, tls, carrier, partial, closing, blocked, identified }
     }
 
     pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {
