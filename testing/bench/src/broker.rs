@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use rustls::ClientConfig;
 use tempfile::TempDir;
+use tomte_identity::Identity;
 use tomte_testkit::{Hub, free_port, peers};
 
 use crate::engine::Engine;
@@ -37,10 +41,28 @@ impl Contestant {
     ///
     /// # Errors
     /// Fails when it does not start.
-    pub(crate) fn start(self) -> Result<Broker> {
+    pub(crate) fn start(self, durability: Durability) -> Result<Broker> {
         match self {
-            Self::Hub => start_hub(),
+            Self::Hub => start_hub(durability),
             Self::Mosquitto => start_mosquitto(),
+        }
+    }
+}
+
+/// When the hub acknowledges. Mosquitto writes nothing, whatever is asked of the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// After the write: a killed process loses nothing.
+    Process,
+    /// After fdatasync: a power cut loses nothing.
+    Power,
+}
+
+impl Durability {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Power => "power",
         }
     }
 }
@@ -48,6 +70,8 @@ impl Contestant {
 /// A running broker. Dropping it ends it.
 pub(crate) struct Broker {
     address: SocketAddr,
+    tls_address: SocketAddr,
+    tls_client: Arc<ClientConfig>,
     ready_after: Duration,
     pid: u32,
     _process: Running,
@@ -62,6 +86,11 @@ impl Broker {
     /// Returns where it takes MQTT over plain TCP.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where it takes MQTT over TLS with client certificates, and a client's side of it.
+    pub(crate) fn tls(&self) -> (SocketAddr, Arc<ClientConfig>) {
+        (self.tls_address, Arc::clone(&self.tls_client))
     }
 
     /// Returns its process id.
@@ -86,16 +115,10 @@ impl Drop for Running {
 
 fn start_mosquitto() -> Result<Broker> {
     let folder = tempfile::tempdir()?;
-    let port = free_port()?;
+    let (port, tls_port) = (free_port()?, free_port()?);
+    let tls_client = make_identities(folder.path())?;
     let config = folder.path().join("mosquitto.conf");
-    fs::write(
-        &config,
-        format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
-             max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n\
-             log_dest none\nlog_type none\n"
-        ),
-    )?;
+    fs::write(&config, mosquitto_config(folder.path(), port, tls_port))?;
     let mut command = peers::mosquitto("mosquitto");
     command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
@@ -104,7 +127,29 @@ fn start_mosquitto() -> Result<Broker> {
     // From here on it is ended whatever happens.
     let process = Running::Mosquitto { child, _folder: folder };
     let ready_after = first_connack(address, started)?;
-    Ok(Broker { address, ready_after, pid, _process: process })
+    let tls_address = local(tls_port);
+    Ok(Broker { address, tls_address, tls_client, ready_after, pid, _process: process })
+}
+
+fn mosquitto_config(folder: &Path, port: u16, tls_port: u16) -> String {
+    let folder = folder.display();
+    // It gives up its rights when it starts as root, and could not read its key then.
+    format!(
+        "user root\npersistence false\nmax_inflight_messages 0\nmax_queued_messages 0\n\
+         set_tcp_nodelay true\nlog_dest none\nlog_type none\nallow_anonymous true\n\
+         listener {port} 127.0.0.1\n\
+         listener {tls_port} 127.0.0.1\ncafile {folder}/ca.pem\ncertfile {folder}/server.pem\n\
+         keyfile {folder}/server.pem\nrequire_certificate true\nuse_identity_as_username true\n"
+    )
+}
+
+/// Makes an authority, a server's identity and a device's in `folder`, and the device's TLS side.
+fn make_identities(folder: &Path) -> Result<Arc<ClientConfig>> {
+    let now = SystemTime::now();
+    let identity = Identity::open(folder, "bench", now)?;
+    let device = identity.add_device(&"bench".parse()?, now)?;
+    let (certificate, key) = (&device.certificate_pem, &device.private_key_pem);
+    Ok(tomte_identity::client_config(&device.ca_pem, certificate, key)?)
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -131,6 +176,9 @@ const ECHO: &str = "def handler(event, context):\n    return event\n";
 const MANIFEST: &str = r#"
 [hub]
 name = "bench"
+
+[durability]
+mode = "{durability}"
 
 [listeners.mqtt]
 bind = "127.0.0.1:{mqtt}"
@@ -163,17 +211,25 @@ to = "subscribers"
 "#;
 
 /// Starts a hub once to deploy, and once more to be measured: a hub that starts has a deployment.
-fn start_hub() -> Result<Broker> {
-    let mut hub = Hub::start_with(MANIFEST, |project| {
+fn start_hub(durability: Durability) -> Result<Broker> {
+    let manifest = MANIFEST.replace("{durability}", durability.name());
+    let mut hub = Hub::start_with(&manifest, |project| {
         let folder = project.join("functions/echo");
         fs::create_dir_all(&folder)?;
         Ok(fs::write(folder.join("app.py"), ECHO)?)
     })?;
+    let device = hub.device("bench")?;
+    let [ca, certificate, key] = [&device.ca, &device.certificate, &device.key];
+    let tls_client = tomte_identity::client_config(
+        &fs::read_to_string(ca)?,
+        &fs::read_to_string(certificate)?,
+        &fs::read_to_string(key)?,
+    )?;
     hub.kill9();
-    let address = local(hub.mqtt);
+    let (address, tls_address) = (local(hub.mqtt), local(hub.mqtts));
     let started = Instant::now();
     hub.start_again()?;
     let ready_after = first_connack(address, started)?;
-    let pid = hub.pid();
-    Ok(Broker { address, ready_after, pid, _process: Running::Hub { _hub: Box::new(hub) } })
+    let (pid, process) = (hub.pid(), Running::Hub { _hub: Box::new(hub) });
+    Ok(Broker { address, tls_address, tls_client, ready_after, pid, _process: process })
 }

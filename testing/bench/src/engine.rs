@@ -7,7 +7,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::event::epoll;
@@ -163,24 +163,29 @@ impl Engine {
     }
 }
 
-fn handshake(stream: &mut TcpStream, request: &[u8], answer: u8) -> Result<()> {
+/// Sends `request` and waits for the packet `answer`, which must not refuse.
+///
+/// # Errors
+/// Fails when the broker refuses, closes, or sends something else.
+pub(crate) fn handshake(
+    stream: &mut (impl Read + Write),
+    request: &[u8],
+    answer: u8,
+) -> Result<()> {
     stream.write_all(request)?;
-    let mut bytes = Vec::new();
-    let started = Instant::now();
+    let (mut bytes, mut filled) = ([0; 256], 0);
     loop {
-        if let Some((frame, _)) = Frame::split(&bytes) {
-            let refused = frame.body.last().is_none_or(|code| *code >= 0x80)
-                || (answer == CONNACK && frame.body.get(1) != Some(&0));
-            if frame.first != answer || refused {
-                bail!("the broker refused with {:02x} {:02x?}", frame.first, frame.body);
-            }
-            return Ok(());
+        filled += match stream.read(&mut bytes[filled..])? {
+            0 => bail!("the broker closed the connection instead of an answer"),
+            count => count,
+        };
+        let Some((frame, length)) = Frame::split(&bytes[..filled]) else { continue };
+        let refused = frame.body.last().is_none_or(|code| *code >= 0x80)
+            || (answer == CONNACK && frame.body.get(1) != Some(&0));
+        if frame.first != answer || refused || length != filled {
+            bail!("the broker refused with {:02x} {:02x?}", frame.first, frame.body);
         }
-        let mut byte = [0];
-        if stream.read(&mut byte)? == 0 || started.elapsed() > HANDSHAKE {
-            bail!("the broker closed the connection instead of an answer");
-        }
-        bytes.push(byte[0]);
+        return Ok(());
     }
 }
 

@@ -65,7 +65,7 @@ fn measure(options: &Options, round: usize, number: usize, report: &mut Report) 
     }
     for contestant in contestants.into_iter().filter(|one| scenario.admits(*one)) {
         let place = || format!("{} with {}", scenario.name, contestant.name());
-        let broker = contestant.start().with_context(place)?;
+        let broker = contestant.start(scenario.durability).with_context(place)?;
         let samples = (scenario.run)(&broker, options.effort).with_context(place)?;
         let values: Vec<String> = samples
             .iter()

@@ -36,6 +36,38 @@ impl Quantity {
     }
 }
 
+/// What the project wants of a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Goal {
+    /// So many times the peer's.
+    Ratio(Quantity, f64),
+    /// This value, whatever the peer's is.
+    Value(Quantity, f64),
+}
+
+impl Goal {
+    /// Returns the quantity that it is about.
+    pub(crate) fn quantity(self) -> Quantity {
+        match self {
+            Self::Ratio(quantity, _) | Self::Value(quantity, _) => quantity,
+        }
+    }
+
+    /// Writes the goal, and whether the medians of the hub and its peer reach it.
+    pub(crate) fn describe(self, hub: Option<f64>, peer: Option<f64>) -> String {
+        let (wanted, got, times) = match self {
+            Self::Ratio(_, wanted) => (wanted, hub.zip(peer).map(|(hub, peer)| hub / peer), "x"),
+            Self::Value(_, wanted) => (wanted, hub, ""),
+        };
+        let more_is_better = self.quantity() == Quantity::PerSecond;
+        let bound = if more_is_better { "at least" } else { "at most" };
+        let Some(got) = got else { return format!("{bound} {wanted}{times}") };
+        let reached = if more_is_better { got >= wanted } else { got <= wanted };
+        let verdict = if reached { "reached" } else { "**not reached**" };
+        format!("{bound} {wanted}{times}: {verdict}")
+    }
+}
+
 /// One measured number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -97,6 +129,17 @@ mod tests {
         ] {
             assert_eq!(short(value), expect);
         }
+    }
+
+    #[test]
+    fn a_goal_says_whether_it_is_reached() {
+        let (rate, time) = (Goal::Ratio(Quantity::PerSecond, 3.0), Quantity::P50Micros);
+        assert_eq!(rate.describe(Some(6.0), Some(2.0)), "at least 3x: reached");
+        assert_eq!(rate.describe(Some(5.0), Some(2.0)), "at least 3x: **not reached**");
+        let at_most = Goal::Value(time, 5.0);
+        assert_eq!(at_most.describe(Some(5.0), None), "at most 5: reached");
+        assert_eq!(at_most.describe(Some(6.0), None), "at most 5: **not reached**");
+        assert_eq!(at_most.describe(None, Some(1.0)), "at most 5");
     }
 
     #[test]

@@ -5,23 +5,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Returns the processor time that process `pid` has used, user and system, all threads.
+/// Returns the processor time that the threads of process `pid` have used, user and system, to the
+/// nanosecond. A thread that has ended counts no more, and worker processes never did.
 ///
 /// # Errors
 /// Fails when the process is gone.
 pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
-    let fields = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_millis(ticks * 1_000 / per_second))
+    let folder = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&folder).with_context(|| format!("read {folder}"))?;
+    let mut nanos = 0;
+    for thread in threads.flatten() {
+        // Three numbers: time on a processor, time waiting for one, and turns (proc_schedstat).
+        let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        let first = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+        nanos += first.with_context(|| format!("{folder} has no processor times"))?;
+    }
+    Ok(Duration::from_nanos(nanos))
 }
 
 /// Returns the resident memory of process `pid` in bytes.

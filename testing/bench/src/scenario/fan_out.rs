@@ -13,61 +13,85 @@ use crate::packet;
 
 const TOPIC: &str = "bench/out";
 
-/// Measures fan-out to `subscribers`, with `outstanding` messages that not all of them have yet.
+/// How a message is spread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Who gets each message.
+    pub(crate) subscribers: u64,
+    /// Messages that not all of them have yet.
+    pub(crate) outstanding: u64,
+    /// Quality of service of the publisher and the subscriptions.
+    pub(crate) qos: u8,
+}
+
+/// Measures fan-out of the given shape.
 ///
 /// # Errors
 /// Fails when the broker refuses a client, breaks a connection, or loses a message.
-pub(crate) fn run(
-    broker: &Broker,
-    effort: Effort,
-    subscribers: u64,
-    outstanding: u64,
-) -> Result<Vec<Sample>> {
-    let mut traffic = FanOut::open(broker, subscribers, outstanding)?;
+pub(crate) fn run(broker: &Broker, effort: Effort, shape: Shape) -> Result<Vec<Sample>> {
+    let mut traffic = FanOut::open(broker, shape)?;
     measure(broker, effort, &mut traffic)
 }
 
 struct FanOut {
     engine: Engine,
     publisher: usize,
-    packet: Vec<u8>,
-    subscribers: u64,
-    outstanding: u64,
+    /// One packet for each message that may be outstanding, with packet identifiers of their own.
+    packets: Vec<Vec<u8>>,
+    shape: Shape,
     sent: u64,
+    acknowledged: u64,
     delivered: u64,
 }
 
 impl FanOut {
-    fn open(broker: &Broker, subscribers: u64, outstanding: u64) -> Result<Self> {
+    fn open(broker: &Broker, shape: Shape) -> Result<Self> {
         let mut engine = Engine::new()?;
-        let subscribe = packet::subscribe(TOPIC, 0);
-        for number in 0..subscribers {
+        let subscribe = packet::subscribe(TOPIC, shape.qos);
+        for number in 0..shape.subscribers {
             let connect = packet::connect(&format!("subscriber-{number}"));
             engine.open(broker.address(), &connect, Some(&subscribe))?;
         }
         let publisher = engine.open(broker.address(), &packet::connect("publisher"), None)?;
-        let packet = packet::publish(TOPIC, 0, 0, &packet::payload(b""));
-        Ok(Self { engine, publisher, packet, subscribers, outstanding, sent: 0, delivered: 0 })
+        let payload = packet::payload(b"");
+        let packets = (0..shape.outstanding)
+            .map(|slot| Ok(packet::publish(TOPIC, shape.qos, u16::try_from(slot + 1)?, &payload)))
+            .collect::<Result<_>>()?;
+        Ok(Self { engine, publisher, packets, shape, sent: 0, acknowledged: 0, delivered: 0 })
+    }
+
+    /// Returns the messages that all subscribers have, and that the broker has acknowledged.
+    fn complete(&self) -> u64 {
+        let delivered = self.delivered / self.shape.subscribers;
+        if self.shape.qos == 0 { delivered } else { delivered.min(self.acknowledged) }
     }
 }
 
 impl Loop for FanOut {
     fn turn(&mut self, sending: bool) -> Result<()> {
-        let complete = self.delivered / self.subscribers;
         if sending {
-            for _ in self.sent - complete..self.outstanding {
-                self.engine.queue(self.publisher, &self.packet);
+            for _ in self.sent - self.complete()..self.shape.outstanding {
+                let slot = usize::try_from(self.sent % self.shape.outstanding)?;
+                self.engine.queue(self.publisher, &self.packets[slot]);
                 self.sent += 1;
             }
         }
-        let delivered = &mut self.delivered;
-        self.engine.turn(Duration::from_millis(20), &mut |_, frame, _| {
-            *delivered += u64::from(frame.first >> 4 == 3);
+        let (delivered, acknowledged) = (&mut self.delivered, &mut self.acknowledged);
+        self.engine.turn(Duration::from_millis(20), &mut |_, frame, answers| {
+            let Some((id, _)) = frame.as_publish() else {
+                *acknowledged += u64::from(frame.first == packet::PUBACK);
+                return;
+            };
+            *delivered += 1;
+            if id != 0 {
+                answers.extend_from_slice(&[packet::PUBACK, 2]);
+                answers.extend_from_slice(&id.to_be_bytes());
+            }
         })
     }
 
     fn expected(&self) -> u64 {
-        self.sent * self.subscribers
+        self.sent * self.shape.subscribers
     }
 
     fn delivered(&self) -> u64 {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Effort;
-use super::latency::{Path, steady};
+use super::latency::{Path, Receiver, steady};
 use crate::broker::Broker;
 use crate::metric::Sample;
 
@@ -13,5 +13,6 @@ use crate::metric::Sample;
 /// # Errors
 /// Fails when the hub refuses a client, breaks a connection, or loses a message.
 pub(crate) fn run(broker: &Broker, effort: Effort) -> Result<Vec<Sample>> {
-    steady(broker, effort, Path { send: "bench/call", receive: "bench/answer", qos: 1 })
+    let (send, receive, receiver) = ("bench/call", "bench/answer", Receiver::Clean);
+    steady(broker, effort, Path { send, receive, qos: 1, receiver })
 }

@@ -21,9 +21,23 @@ const DRAIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Fails when the broker refuses a client, breaks a connection, or loses a message.
-pub(crate) fn run(broker: &Broker, effort: Effort, qos: u8) -> Result<Vec<Sample>> {
-    let path = Path { send: "bench/latency", receive: "bench/latency", qos };
+pub(crate) fn run(
+    broker: &Broker,
+    effort: Effort,
+    qos: u8,
+    receiver: Receiver,
+) -> Result<Vec<Sample>> {
+    let path = Path { send: "bench/latency", receive: "bench/latency", qos, receiver };
     steady(broker, effort, path)
+}
+
+/// What becomes of the receiver's messages when it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receiver {
+    /// Nothing is kept.
+    Clean,
+    /// Its session is kept: the broker answers for each message of QoS 1.
+    Kept,
 }
 
 /// Where messages go in and come out.
@@ -35,6 +49,8 @@ pub(crate) struct Path<'a> {
     pub(crate) receive: &'a str,
     /// Quality of service of both.
     pub(crate) qos: u8,
+    /// Who receives.
+    pub(crate) receiver: Receiver,
 }
 
 /// Sends [`RATE`] messages per second along `path` and returns percentiles of the time they take.
@@ -48,7 +64,11 @@ pub(crate) fn steady(broker: &Broker, effort: Effort, path: Path<'_>) -> Result<
     };
     let mut engine = Engine::new()?;
     let subscribe = packet::subscribe(path.receive, path.qos);
-    engine.open(broker.address(), &packet::connect("receiver"), Some(&subscribe))?;
+    let connect = match path.receiver {
+        Receiver::Clean => packet::connect("receiver"),
+        Receiver::Kept => packet::connect_persistent("receiver"),
+    };
+    engine.open(broker.address(), &connect, Some(&subscribe))?;
     let sender = engine.open(broker.address(), &packet::connect("sender"), None)?;
     let mut pace = Pace { epoch: Instant::now(), sent: 0, micros: Vec::new() };
     pace.send(&mut engine, sender, path, warm_up)?;
