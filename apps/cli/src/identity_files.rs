@@ -9,8 +9,10 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use tomte_base::DeviceName;
 use tomte_hub::StateFolder;
-use tomte_identity::Identity;
-use tomte_wire::control::{Device, DeviceCredentials};
+use tomte_identity::{
+    AddDeviceError, ChangeDeviceError, DeviceRecord, FormerCertificate, Identity, Password,
+};
+use tomte_wire::control::{Device, DeviceCredentials, DevicePassword, NewCertificate, NewPassword};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -26,6 +28,15 @@ pub(crate) fn write(folder: &Path, credentials: &DeviceCredentials) -> anyhow::R
     write_one(&folder.join(format!("{name}.key")), &credentials.private_key, 0o600)?;
     write_one(&folder.join(format!("{name}.crt")), &credentials.certificate, 0o644)?;
     write_one(&folder.join("ca.crt"), &credentials.ca_certificate, 0o644)
+}
+
+/// Writes the hub's CA into `folder`.
+///
+/// # Errors
+/// Fails when the folder or the file cannot be written.
+pub(crate) fn write_ca(folder: &Path, certificate: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    write_one(&folder.join("ca.crt"), certificate, 0o644)
 }
 
 fn write_one(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
@@ -46,24 +57,89 @@ pub(crate) fn issue(
     name: &DeviceName,
 ) -> anyhow::Result<DeviceCredentials> {
     let identity = open(state, project)?;
-    let made = identity.add_device(name, SystemTime::now()).map_err(|error| {
-        let message = format!("failed to add {name}: {:#}", anyhow::Error::from(error));
-        let help = format!("`tomte device remove {name}` takes its identity away first");
-        Failure::new(Exit::Refused, message, help)
-    })?;
+    let made = identity.add_device(name, SystemTime::now());
+    let made = made.map_err(|error| not_added(name, error))?;
     Ok(DeviceCredentials {
-        device: Device {
-            name: name.to_string(),
-            fingerprint: made.fingerprint,
-            expires_ms: made.expires_ms,
-            connected: false,
-            declared: project.declares(name),
-        },
+        device: device(&identity, project, name)?,
         certificate: made.certificate_pem,
         private_key: made.private_key_pem,
         ca_certificate: made.ca_pem,
         address: address(project)?,
     })
+}
+
+/// Renews the certificate of a device in the state folder of a hub that is stopped.
+///
+/// # Errors
+/// Fails when the state folder cannot be read or written, or there is no such device.
+pub(crate) fn renew(
+    state: &Path,
+    project: &Project,
+    name: &DeviceName,
+    new: &NewCertificate,
+) -> anyhow::Result<DeviceCredentials> {
+    let identity = open(state, project)?;
+    let former = match new.at_once {
+        true => FormerCertificate::EndsNow,
+        false => FormerCertificate::Overlaps,
+    };
+    let made = identity.renew_device(name, former, SystemTime::now());
+    let made = made.map_err(|error| not_changed(name, error))?;
+    Ok(DeviceCredentials {
+        device: device(&identity, project, name)?,
+        certificate: made.certificate_pem,
+        private_key: made.private_key_pem,
+        ca_certificate: made.ca_pem,
+        address: address(project)?,
+    })
+}
+
+/// Gives a device a password in the state folder of a hub that is stopped.
+///
+/// # Errors
+/// Fails when the state folder cannot be read or written, the device is there and should not be or
+/// the other way round, or the password is empty or too long.
+pub(crate) fn set_password(
+    state: &Path,
+    project: &Project,
+    name: &DeviceName,
+    new: NewPassword,
+) -> anyhow::Result<DevicePassword> {
+    let identity = open(state, project)?;
+    let password = match new.password {
+        Some(text) => Password::new(text).map_err(|error| {
+            Failure::new(Exit::Usage, error.to_string(), "choose another, or let one be made")
+        })?,
+        None => Password::generate(),
+    };
+    if new.add {
+        let added = identity.add_device_with_password(name, &password, SystemTime::now());
+        added.map_err(|error| not_added(name, error))?;
+    } else {
+        identity.set_password(name, &password).map_err(|error| not_changed(name, error))?;
+    }
+    Ok(DevicePassword {
+        device: device(&identity, project, name)?,
+        password: String::from_utf8_lossy(password.reveal()).into_owned(),
+        ca_certificate: identity.ca_pem().to_owned(),
+        addresses: project.password_addresses(),
+    })
+}
+
+fn device(identity: &Identity, project: &Project, name: &DeviceName) -> anyhow::Result<Device> {
+    let found = identity.list().into_iter().find(|record| record.name == *name);
+    Ok(shown(project, found.context("the device was just changed")?))
+}
+
+fn not_added(name: &DeviceName, error: AddDeviceError) -> Failure {
+    let message = format!("failed to add {name}: {:#}", anyhow::Error::from(error));
+    let help = format!("`tomte device remove {name}` takes its identity away first");
+    Failure::new(Exit::Refused, message, help)
+}
+
+fn not_changed(name: &DeviceName, error: ChangeDeviceError) -> Failure {
+    let message = format!("failed to change {name}: {:#}", anyhow::Error::from(error));
+    Failure::new(Exit::Refused, message, "see `tomte device list`")
 }
 
 /// Lists the devices of a hub that is stopped.
@@ -72,14 +148,20 @@ pub(crate) fn issue(
 /// Fails when the identities in the state folder cannot be read.
 pub(crate) fn list(state: &Path, project: &Project) -> anyhow::Result<Vec<Device>> {
     let records = open(state, project)?.list();
-    let devices = records.into_iter().filter(|record| !record.revoked).map(|record| Device {
+    let devices = records.into_iter().filter(|record| !record.revoked);
+    Ok(devices.map(|record| shown(project, record)).collect())
+}
+
+/// A device of a hub that is stopped: nothing is connected.
+fn shown(project: &Project, record: DeviceRecord) -> Device {
+    Device {
         declared: project.declares(&record.name),
         name: record.name.to_string(),
         fingerprint: record.fingerprint,
         expires_ms: record.expires_ms,
+        has_password: record.has_password,
         connected: false,
-    });
-    Ok(devices.collect())
+    }
 }
 
 /// Takes the identity of a device away in the state folder of a hub that is stopped. Tells whether

@@ -74,6 +74,17 @@ impl Project {
         found.into_iter().filter_map(|(name, address)| Some((name, address?))).collect()
     }
 
+    /// Returns the addresses that take passwords by protocol.
+    pub(crate) fn password_addresses(&self) -> BTreeMap<String, String> {
+        let listeners = &self.manifest.listeners;
+        let both = [("mqtts", listeners.mqtts), ("mqtt", listeners.mqtt)];
+        let takes = both.into_iter().filter_map(|(name, listener)| Some((name, listener?)));
+        takes
+            .filter(|(_, listener)| listener.password)
+            .map(|(name, listener)| (name.to_owned(), listener.bind.to_string()))
+            .collect()
+    }
+
     /// Returns the name of the hub.
     pub(crate) fn hub_name(&self) -> &str {
         &self.manifest.hub.name

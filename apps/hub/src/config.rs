@@ -57,6 +57,7 @@ fn limits(written: &manifest::Limits) -> Limits {
         keep_alive_max: written.keep_alive_max,
         connect_timeout: written.connect_timeout,
         max_connections: written.max_connections,
+        max_connecting: written.max_connecting,
         max_sessions: written.max_sessions,
         max_subscriptions: written.max_subscriptions,
         max_session_expiry: written.session_expiry_max,

@@ -24,7 +24,7 @@ use tomte_wire::manifest::{self, Durability, Listeners, Manifest};
 use crate::config::{self, Made};
 use crate::event::Event;
 use crate::event_loop::Inbox;
-use crate::listener::{Admission, Binding, ListenError, Listener};
+use crate::listener::{Admission, Binding, ListenError, Listener, WithoutCertificate};
 use crate::problem::{Refusal, chain};
 use crate::runtime_api::lock;
 use crate::workers::WorkerPool;
@@ -102,6 +102,20 @@ impl Deployer {
     /// Listening addresses by protocol.
     pub(crate) fn addresses(&self) -> BTreeMap<String, String> {
         self.addresses.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Where devices connect that have a password, by protocol.
+    pub(crate) fn password_addresses(&self) -> BTreeMap<String, String> {
+        let Some(running) = self.running() else { return BTreeMap::new() };
+        let listeners = &running.manifest.listeners;
+        let takes = |listener: Option<manifest::Listener>| listener.is_some_and(|it| it.password);
+        let mut addresses = self.addresses();
+        addresses.retain(|protocol, _| match protocol.as_str() {
+            "mqtt" => takes(listeners.mqtt),
+            "mqtts" => takes(listeners.mqtts),
+            _ => false,
+        });
+        addresses
     }
 
     /// Where devices connect: the TLS listener, by a name that the server certificate has.
@@ -356,10 +370,22 @@ fn wanted(
     listeners: &Listeners,
     identity: &Identity,
 ) -> Vec<(&'static str, SocketAddr, Admission)> {
-    let mqtts = listeners
-        .mqtts
-        .map(|mqtts| ("mqtts", mqtts.bind, Admission::Certificate(identity.server_config())));
-    let mqtt = listeners.mqtt.map(|mqtt| ("mqtt", mqtt.bind, Admission::Anonymous));
+    let origins: Arc<[String]> = listeners.origins.iter().cloned().collect();
+    let admission = |listener: manifest::Listener, tls| {
+        let without =
+            WithoutCertificate { anonymous: listener.anonymous, passwords: listener.password };
+        Admission { tls, without, origins: Arc::clone(&origins) }
+    };
+    let mqtts = listeners.mqtts.map(|mqtts| {
+        let clients = if mqtts.anonymous || mqtts.password {
+            tomte_identity::WithoutCertificate::Allow
+        } else {
+            tomte_identity::WithoutCertificate::Refuse
+        };
+        let tls = Some(identity.server_config_for(clients));
+        ("mqtts", mqtts.bind, admission(mqtts, tls))
+    });
+    let mqtt = listeners.mqtt.map(|mqtt| ("mqtt", mqtt.bind, admission(mqtt, None)));
     mqtts.into_iter().chain(mqtt).collect()
 }
 

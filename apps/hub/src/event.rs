@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tomte_base::{CallId, DeviceName, FunctionName, MessageId, Time, WorkerId};
-use tomte_core_hub::{CallError, CallReply, Config, FetchFor, Hub, Publication, Refused, Wanted};
+use tomte_core_hub::{
+    CallError, CallReply, CheckId, Config, FetchFor, Hub, Publication, Refused, Wanted,
+};
 use tomte_scheduler::WorkerExit;
 
 use crate::flow_stream::FlowSender;
@@ -43,6 +45,8 @@ pub(crate) enum Event {
     Ask(Look),
     /// Somebody watches the messages flow.
     WatchFlow(FlowSender),
+    /// A password was checked: whose it is, if it is right.
+    PasswordChecked(CheckId, Option<DeviceName>),
     /// A device lost its identity: its connections end.
     Revoke(DeviceName),
     /// The process is to stop.

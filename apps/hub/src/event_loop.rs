@@ -7,6 +7,7 @@
 //! (`docs/decisions/0003`).
 
 use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -15,8 +16,11 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tomte_base::{LogPosition, Time};
-use tomte_core_hub::{CallError, CallReply, CloseReason, Effect, Hub, Owner, Peer, Slot};
+use tomte_base::{DeviceName, LogPosition, Time};
+use tomte_core_hub::{
+    CallError, CallReply, CheckId, CloseReason, Counter, Effect, Hub, Owner, PasswordCheck, Peer,
+    Slot,
+};
 use tomte_identity::Identity;
 use tomte_journal::{Journal, SyncMode, WriteError};
 
@@ -25,9 +29,11 @@ use crate::convert;
 use crate::event::Event;
 use crate::fetcher::Fetcher;
 use crate::flow_stream::FlowSender;
-use crate::listener::{Admission, Binding, Listener};
+use crate::listener::{Binding, Listener};
+use crate::password_checker::PasswordChecker;
 use crate::problem::chain;
-use crate::socket::{ReadOutcome, Socket};
+use crate::refusals::{self, RefusalLog};
+use crate::socket::{PasswordStep, ReadOutcome, Socket};
 use crate::syncer::{Synced, Syncer};
 use crate::websocket::Carrier;
 
@@ -110,6 +116,8 @@ pub(crate) struct EventLoop {
     dirty: Vec<Slot>,
     stopping: Option<Time>,
     max_connections: usize,
+    passwords: PasswordChecker,
+    refusals: RefusalLog,
 }
 
 /// What [`EventLoop::new`] needs.
@@ -133,6 +141,8 @@ impl EventLoop {
         let syncer = Syncer::start(parts.journal.sync_handle(), parts.mode, Arc::clone(&waker))?;
         let inbox_of_others = Inbox { sender, waker, awake: Arc::clone(&awake) };
         let fetcher = Fetcher::start(parts.journal.reader(), inbox_of_others.clone())?;
+        let identity = Arc::clone(&parts.identity);
+        let passwords = PasswordChecker::start(identity, inbox_of_others.clone())?;
         let mut this = Self {
             hub: parts.hub,
             clock: parts.clock,
@@ -158,6 +168,8 @@ impl EventLoop {
             dirty: Vec::new(),
             stopping: None,
             max_connections: parts.max_connections,
+            passwords,
+            refusals: RefusalLog::default(),
         };
         this.listen(parts.listeners.into_iter().map(Binding::New).collect())?;
         Ok((this, inbox_of_others))
@@ -258,7 +270,7 @@ impl EventLoop {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = self.listeners.get(index) else { return };
             match listener.socket.accept() {
-                Ok((stream, _)) => self.open(now, index, stream),
+                Ok((stream, address)) => self.open(now, index, stream, address),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -277,24 +289,40 @@ impl EventLoop {
         }
     }
 
-    fn open(&mut self, now: Time, listener: usize, stream: mio::net::TcpStream) {
+    fn open(
+        &mut self,
+        now: Time,
+        listener: usize,
+        stream: mio::net::TcpStream,
+        address: SocketAddr,
+    ) {
         let n_open = self.sockets.len() - self.free_slots.len();
         if n_open >= self.max_connections {
-            tracing::debug!(n_open, "refused a connection: limits.max_connections is reached");
+            self.hub.count(Counter::RefusedConnection);
+            let why = format!("{n_open} connections are open: limits.max_connections is reached");
+            self.refusals.refused(now, "too many connections", why);
             return;
         }
         let _best_effort = stream.set_nodelay(true);
         let _best_effort = rustix::net::sockopt::set_socket_keepalive(&stream, true);
-        let (mut socket, peer) = match &self.listeners[listener].admission {
-            Admission::Anonymous => (Socket::plain(stream), Peer { owner: Some(Owner::Anonymous) }),
-            Admission::Certificate(config) => match Socket::tls(stream, Arc::clone(config)) {
-                Ok(socket) => (socket, Peer { owner: None }),
+        let admission = &self.listeners[listener].admission;
+        let without = admission.without;
+        let mut peer =
+            Peer { owner: None, passwords: without.passwords, address: Some(address.ip()) };
+        let mut socket = match &admission.tls {
+            None => {
+                peer.owner = without.anonymous.then_some(Owner::Anonymous);
+                Socket::plain(stream, without)
+            }
+            Some(config) => match Socket::tls(stream, Arc::clone(config), without) {
+                Ok(socket) => socket,
                 Err(error) => {
                     tracing::warn!(%error, "failed to begin a TLS session");
                     return;
                 }
             },
         };
+        socket.origins = Arc::clone(&admission.origins);
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.sockets.push(None);
             u32::try_from(self.sockets.len() - 1).expect("connections are bounded")
@@ -321,6 +349,10 @@ impl EventLoop {
         let Some(socket) = self.sockets.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
+        if socket.check == PasswordStep::Waiting {
+            return;
+        }
+        let answered = std::mem::take(&mut socket.check) == PasswordStep::Answered;
         let kept = socket.partial.len();
         if kept >= self.buffer.len() / 2 {
             // A packet larger than the buffer is on its way.
@@ -334,14 +366,17 @@ impl EventLoop {
             Ok(ReadOutcome::Drained(n)) => (n, false),
             Ok(ReadOutcome::Ended) => return self.close(now, Slot(slot), &CloseReason::Lost),
             Err(error) => {
-                tracing::debug!(slot, %error, "a connection failed");
+                if let Some(counter) = refusals::counter_of_failure(&error) {
+                    self.hub.count(counter);
+                    self.refusals.refused(now, "TLS", &error);
+                }
                 return self.close(now, Slot(slot), &CloseReason::Lost);
             }
         };
         if !self.identify(now, slot) {
             return;
         }
-        if n > 0 {
+        if n > 0 || answered {
             self.take_in(now, slot, kept, n);
         }
         if more && self.sockets[slot as usize].is_some() {
@@ -357,29 +392,32 @@ impl EventLoop {
             return true;
         }
         socket.identified = true;
-        let certificate = socket.peer_certificate();
-        let known = match &certificate {
-            Some(certificate) => self.identity.device_of(certificate).map_err(|e| e.to_string()),
-            None => Err("the client showed no certificate".to_owned()),
-        };
-        match known {
-            Ok(device) => {
+        let (certificate, without) = (socket.peer_certificate(), socket.without);
+        let (counter, why) = match certificate.map(|shown| self.identity.device_of(&shown)) {
+            Some(Ok(device)) => {
                 self.hub.on_identified(Slot(slot), Owner::Device(device));
-                true
+                return true;
             }
-            Err(why) => {
-                tracing::info!(reason = why, "a client was refused");
-                self.close(now, Slot(slot), &CloseReason::Refused(why));
-                false
+            None if without.anonymous => {
+                self.hub.on_identified(Slot(slot), Owner::Anonymous);
+                return true;
             }
-        }
+            // CONNECT will have to tell.
+            None if without.passwords => return true,
+            Some(Err(refusal)) => (refusals::counter_of_identity(refusal), refusal.to_string()),
+            None => (Counter::CertificateMissing, "the client showed no certificate".to_owned()),
+        };
+        self.hub.count(counter);
+        self.refusals.refused(now, "certificate", &why);
+        self.close(now, Slot(slot), &CloseReason::Refused(why));
+        false
     }
 
     /// Hands over what is in the buffer: `kept` bytes from before, and `n` that came.
     fn take_in(&mut self, now: Time, slot: u32, kept: usize, n: usize) {
         let Some(socket) = self.sockets[slot as usize].as_mut() else { return };
         if matches!(socket.carrier, Carrier::Unknown) {
-            socket.carrier.choose(self.buffer[0]);
+            socket.carrier.choose(self.buffer[0], &socket.origins);
         }
         let Carrier::WebSocket(websocket) = &mut socket.carrier else {
             return self.hand_over(now, slot, kept + n);
@@ -392,9 +430,18 @@ impl EventLoop {
             self.keep(now, slot, 0..received.filled);
         }
         if let Some(reason) = received.end {
+            self.count_websocket(&reason);
             self.begin_close(now, Slot(slot), reason);
         } else if has_answer {
             self.write(now, Slot(slot));
+        }
+    }
+
+    fn count_websocket(&mut self, reason: &CloseReason) {
+        match reason {
+            CloseReason::Refused(_) => self.hub.count(Counter::RefusedWebSocket),
+            CloseReason::Protocol(_) => self.hub.count(Counter::ProtocolErrors),
+            _ => {}
         }
     }
 
@@ -469,6 +516,7 @@ impl EventLoop {
                 self.hub.watch_flow(true);
                 self.flow = Some(sender);
             }
+            Event::PasswordChecked(id, device) => self.on_password_checked(now, id, device),
             Event::Revoke(device) => self.hub.revoke(&device),
             Event::Shutdown => {
                 if self.stopping.is_none() {
@@ -476,6 +524,29 @@ impl EventLoop {
                     self.hub.shutdown(now);
                 }
             }
+        }
+    }
+
+    /// Begins the check of a password; its connection is not read until the answer is there.
+    fn check_password(&mut self, now: Time, check: PasswordCheck) {
+        let id = check.id;
+        if let Some(socket) = self.sockets[id.slot.0 as usize].as_mut() {
+            socket.check = PasswordStep::Waiting;
+        }
+        if !self.passwords.check(check) {
+            self.on_password_checked(now, id, None);
+        }
+    }
+
+    /// The device may have lost its password, and the client may have gone, in the meantime.
+    fn on_password_checked(&mut self, now: Time, id: CheckId, device: Option<DeviceName>) {
+        let device = device.filter(|name| self.identity.password_hash(name.as_str()).is_some());
+        if !self.hub.on_password_checked(now, id, device) {
+            return;
+        }
+        if let Some(socket) = self.sockets[id.slot.0 as usize].as_mut() {
+            socket.check = PasswordStep::Answered;
+            self.read(now, id.slot.0);
         }
     }
 
@@ -550,6 +621,7 @@ impl EventLoop {
         for effect in self.hub.take_effects() {
             match effect {
                 Effect::Close(slot, reason) => self.begin_close(now, slot, reason),
+                Effect::CheckPassword(check) => self.check_password(now, check),
                 Effect::Reply(reply) => self.reply(reply),
                 Effect::Fetch(to, wanted) => self.fetcher.fetch(to, wanted),
                 Effect::DropJournal(before) => {
@@ -578,6 +650,7 @@ impl EventLoop {
             return;
         };
         tracing::debug!(slot = slot.0, %reason, "closing a connection");
+        self.refusals.closed(now, &reason);
         socket.closing = Some(reason);
         self.write(now, slot);
     }

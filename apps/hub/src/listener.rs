@@ -7,11 +7,22 @@ use thiserror::Error;
 
 /// Who may connect to a listener, and how they prove it.
 #[derive(Clone)]
-pub(crate) enum Admission {
-    /// Plain TCP; clients have no identity.
-    Anonymous,
-    /// TLS; the client's certificate says which device it is.
-    Certificate(Arc<rustls::ServerConfig>),
+pub(crate) struct Admission {
+    /// Where there is one, the client's certificate says which device it is.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// Who may come in without a certificate.
+    pub(crate) without: WithoutCertificate,
+    /// Web pages of other hosts that may connect, in lower case.
+    pub(crate) origins: Arc<[String]>,
+}
+
+/// Who may come in without a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WithoutCertificate {
+    /// Anybody, without an identity.
+    pub(crate) anonymous: bool,
+    /// Who has the password of a device.
+    pub(crate) passwords: bool,
 }
 
 pub(crate) struct Listener {

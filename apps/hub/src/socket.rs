@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 use rustls::ServerConnection;
 use tomte_core_hub::CloseReason;
 
+use crate::listener::WithoutCertificate;
 use crate::websocket::Carrier;
 
 /// What a read brought.
@@ -33,27 +34,58 @@ pub(crate) struct Socket {
     pub(crate) blocked: bool,
     /// The handshake has told who is there.
     pub(crate) identified: bool,
+    /// Who may stay that showed no certificate.
+    pub(crate) without: WithoutCertificate,
+    /// Web pages of other hosts that may connect.
+    pub(crate) origins: Arc<[String]>,
+    /// How far the check of its password is.
+    pub(crate) check: PasswordStep,
+}
+
+/// Whether a connection waits for the check of its password. Nothing is read from it meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PasswordStep {
+    /// It does not wait.
+    #[default]
+    None,
+    /// Its CONNECT is kept until the answer is there.
+    Waiting,
+    /// The answer is there: what is kept is to be handed over again.
+    Answered,
 }
 
 impl Socket {
-    pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self::new(stream, None)
+    pub(crate) fn plain(stream: TcpStream, without: WithoutCertificate) -> Self {
+        Self::new(stream, None, without)
     }
 
     pub(crate) fn tls(
         stream: TcpStream,
         config: Arc<rustls::ServerConfig>,
+        without: WithoutCertificate,
     ) -> Result<Self, rustls::Error> {
         let mut connection = ServerConnection::new(config)?;
         connection.set_buffer_limit(Some(64 << 10));
-        Ok(Self::new(stream, Some(Box::new(connection))))
+        Ok(Self::new(stream, Some(Box::new(connection)), without))
     }
 
-    fn new(stream: TcpStream, tls: Option<Box<ServerConnection>>) -> Self {
-        let identified = tls.is_none();
-        let carrier = Carrier::default();
-        let (partial, closing, blocked) = (Vec::new(), None, false);
-        Self { stream, tls, carrier, partial, closing, blocked, identified }
+    fn new(
+        stream: TcpStream,
+        tls: Option<Box<ServerConnection>>,
+        without: WithoutCertificate,
+    ) -> Self {
+        Self {
+            identified: tls.is_none(),
+            stream,
+            tls,
+            carrier: Carrier::default(),
+            partial: Vec::new(),
+            closing: None,
+            blocked: false,
+            without,
+            origins: Arc::default(),
+            check: PasswordStep::None,
+        }
     }
 
     pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {

@@ -16,6 +16,8 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use tomte_core_hub::CloseReason;
 use tungstenite::Bytes;
 use tungstenite::protocol::CloseFrame;
@@ -50,8 +52,15 @@ pub(crate) struct Received {
 impl Carrier {
     /// Tells from the first byte what the connection carries: a CONNECT packet begins with 0x10, and
     /// no packet that a client may send first begins with the G of `GET`.
-    pub(crate) fn choose(&mut self, first: u8) {
-        *self = if first == b'G' { Self::WebSocket(Box::default()) } else { Self::Stream };
+    ///
+    /// Pages of `origins` may connect although they come from other hosts.
+    pub(crate) fn choose(&mut self, first: u8, origins: &Arc<[String]>) {
+        *self = if first == b'G' {
+            let origins = Arc::clone(origins);
+            Self::WebSocket(Box::new(WebSocket { origins, ..WebSocket::default() }))
+        } else {
+            Self::Stream
+        };
     }
 }
 
@@ -76,6 +85,8 @@ pub(crate) struct WebSocket {
     goodbye: Option<Option<CloseFrame>>,
     /// Bytes at the front of the output that are framed already.
     sealed: usize,
+    /// Pages of other hosts that may connect.
+    origins: Arc<[String]>,
 }
 
 impl WebSocket {
@@ -92,7 +103,9 @@ impl WebSocket {
     fn receive_request(&mut self, buffer: &mut [u8], kept: usize) -> Received {
         let head = match request::end_of_head(buffer, kept) {
             Ok(None) => return Received { filled: buffer.len(), is_mqtt: false, end: None },
-            Ok(Some(end)) => request::accept(&buffer[..end]).map(|answer| (end, answer)),
+            Ok(Some(end)) => {
+                request::accept(&buffer[..end], &self.origins).map(|answer| (end, answer))
+            }
             Err(refusal) => Err(refusal),
         };
         match head {

@@ -129,6 +129,7 @@ impl WorkerPool {
                 Effect::Close(..)
                 | Effect::Reply(_)
                 | Effect::Fetch(..)
+                | Effect::CheckPassword(_)
                 | Effect::DropJournal(_) => {}
             }
         }

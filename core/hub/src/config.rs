@@ -48,6 +48,8 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// Connections at once.
     pub max_connections: u32,
+    /// Connections at once that have not sent a valid CONNECT yet.
+    pub max_connecting: u32,
     /// Sessions at once, connected or kept.
     pub max_sessions: u32,
     /// Subscriptions of one session.
@@ -86,6 +88,7 @@ impl Default for Limits {
             keep_alive_max: None,
             connect_timeout: Duration::from_secs(10),
             max_connections: 10_000,
+            max_connecting: 1_000,
             max_sessions: 20_000,
             max_subscriptions: 1_000,
             max_session_expiry: Duration::from_secs(7 * 86_400),

@@ -62,7 +62,8 @@ impl Hub {
         if let Err(refusal) = connection.mqtt.on_connect(now, connect) {
             return self.refuse_connect(slot, refusal.reason(), refusal.to_string());
         }
-        if let Err((reason, why)) = self.check_connect(slot, connect) {
+        let allowed = self.check_connect(slot, connect).and_then(|()| self.check_login(slot));
+        if let Err((reason, why)) = allowed {
             return self.refuse_connect(slot, reason, why);
         }
         let assigned = connect.client_id.is_empty().then(|| self.calls.next_client_id());
@@ -94,6 +95,7 @@ impl Hub {
         if let Some(will) = &connect.will {
             self.keep_will(slot, session_serial, will);
         }
+        self.leave_connecting(slot);
         self.counters.add(Counter::Connected);
         self.flow.tell(now, || FlowEvent::Connected(owner));
         self.send_connack(slot, connect, present, assigned.as_deref(), expiry_s);
@@ -110,7 +112,11 @@ impl Hub {
         }
     }
 
-    fn check_connect(&self, slot: Slot, connect: &Connect<'_>) -> Result<(), (ReasonCode, String)> {
+    pub(crate) fn check_connect(
+        &self,
+        slot: Slot,
+        connect: &Connect<'_>,
+    ) -> Result<(), (ReasonCode, String)> {
         if connect.properties.authentication_method.is_some() {
             let why = "enhanced authentication is not available".to_owned();
             return Err((ReasonCode::BadAuthenticationMethod, why));

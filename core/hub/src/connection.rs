@@ -1,10 +1,12 @@
 //! A network connection as the hub sees it: who is there, and the bytes that wait to be written.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use tomte_base::{LogPosition, Source};
 
 use crate::Owner;
+use crate::password::Check;
 use crate::wills::KeptWill;
 
 /// The host's number for a connection. It may be used again once the host has said
@@ -21,8 +23,21 @@ impl Slot {
 /// What the host knows of the other end when it accepts a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Who it is; none while a TLS handshake has yet to tell.
+    /// Who it is, unless it shows a password; none while a TLS handshake has yet to tell, or where
+    /// a password is needed.
     pub owner: Option<Owner>,
+    /// The listener takes user names and passwords.
+    pub passwords: bool,
+    /// Where it is, for the limit on wrong passwords.
+    pub address: Option<IpAddr>,
+}
+
+impl Peer {
+    /// Returns a peer that is known and shows no password.
+    #[must_use]
+    pub fn known(owner: Owner) -> Self {
+        Self { owner: Some(owner), passwords: false, address: None }
+    }
 }
 
 /// Why a connection was closed.
@@ -38,6 +53,8 @@ pub enum CloseReason {
     Refused(String),
     /// No CONNECT came in time.
     ConnectTimeout,
+    /// No CONNECT had come, and too many newer connections were in the same state.
+    Crowded,
     /// Nothing came within one and a half times the keep-alive.
     KeepAlive,
     /// Another connection of the same owner took the client identifier.
@@ -59,6 +76,9 @@ impl fmt::Display for CloseReason {
             Self::Lost => f.write_str("the connection was lost"),
             Self::Protocol(what) => write!(f, "protocol error: {what}"),
             Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Crowded => f.write_str(
+                "too many connections have sent no CONNECT, and this one is the oldest of them",
+            ),
             Self::ConnectTimeout => f.write_str("no CONNECT came in time"),
             Self::KeepAlive => f.write_str("nothing came within the keep-alive time"),
             Self::TakenOver => f.write_str("another connection took the session over"),
@@ -75,6 +95,12 @@ pub(crate) struct Connection {
     pub(crate) serial: u64,
     pub(crate) owner: Option<Owner>,
     pub(crate) source: Source,
+    /// The listener takes passwords.
+    pub(crate) passwords: bool,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) check: Check,
+    /// It counts among those that have not sent a valid CONNECT.
+    pub(crate) connecting: bool,
     pub(crate) mqtt: tomte_mqtt::connection::Connection,
     pub(crate) session: Option<u32>,
     /// The session was there before the connection.

@@ -84,6 +84,26 @@ counters! {
     ConditionErrors => "tomte_route_condition_errors_total",
     /// CONNECT refused: bad credentials, version, or limits.
     RefusedConnect => "tomte_refusals_total{what=\"connect\"}",
+    /// CONNECT with a user or a password that is wrong.
+    RefusedPassword => "tomte_refusals_total{what=\"password\"}",
+    /// CONNECT with a password that was not looked at: too many wrong ones came from its address.
+    RefusedPasswordRate => "tomte_refusals_total{what=\"password_rate\"}",
+    /// Connections past limits.max_connections, or past the number that may be without a CONNECT.
+    RefusedConnection => "tomte_refusals_total{what=\"connection\"}",
+    /// TLS handshakes that failed for another reason than the certificate.
+    RefusedHandshake => "tomte_refusals_total{what=\"tls_handshake\"}",
+    /// Requests for a WebSocket that were not granted.
+    RefusedWebSocket => "tomte_refusals_total{what=\"websocket\"}",
+    /// Clients without a certificate where one is needed.
+    CertificateMissing => "tomte_certificates_refused_total{reason=\"missing\"}",
+    /// Certificates whose time is over.
+    CertificateExpired => "tomte_certificates_refused_total{reason=\"expired\"}",
+    /// Certificates whose time has not begun.
+    CertificateNotYetValid => "tomte_certificates_refused_total{reason=\"not_yet_valid\"}",
+    /// Certificates of devices that were removed, and those before a renewal.
+    CertificateRevoked => "tomte_certificates_refused_total{reason=\"revoked\"}",
+    /// Certificates that this hub has not made, or that name no device of it.
+    CertificateUnknown => "tomte_certificates_refused_total{reason=\"unknown\"}",
     /// A subscription that no route could feed, or past a limit.
     RefusedSubscribe => "tomte_refusals_total{what=\"subscribe\"}",
     /// A PUBLISH without a route, answered with a reason.

@@ -5,6 +5,7 @@ use tomte_base::{CallId, FunctionName, LogPosition, MessageId, Time, WorkerId};
 use tomte_scheduler::StopReason;
 
 use crate::calls::CallOutcome;
+use crate::password::PasswordCheck;
 use crate::{CloseReason, Slot};
 
 /// Something that only the host can do. Effects are carried out in order, after the journal's
@@ -38,6 +39,10 @@ pub enum Effect {
     /// Read records of messages back from the journal. The host answers with
     /// [`Hub::on_fetched`](crate::Hub::on_fetched), in one go, whatever could be read.
     Fetch(FetchFor, Vec<Wanted>),
+    /// Find out whether a password is right, beside the event loop. The host answers with
+    /// [`Hub::on_password_checked`](crate::Hub::on_password_checked), and reads nothing more from
+    /// the connection until then.
+    CheckPassword(PasswordCheck),
     /// Remove the journal's segments that hold only records before this one.
     DropJournal(LogPosition),
 }

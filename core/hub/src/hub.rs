@@ -12,12 +12,14 @@ use tomte_mqtt::codec::{Packet, ReasonCode};
 
 use crate::bodies::Bodies;
 use crate::calls::Calls;
+use crate::connecting::Connecting;
 use crate::connection::{CloseReason, Connection, Peer, Slot};
 use crate::counter::{Counter, Counters};
 use crate::fan_out::{Chosen, Key, MatchSet};
 use crate::flow::{Flow, FlowEvent};
 use crate::hold::Holds;
 use crate::ledger::{Kept, Ledger};
+use crate::password::{Attempts, Check};
 use crate::record::Record;
 use crate::session::{Owner, Session, Subscription};
 use crate::shares::Shares;
@@ -119,6 +121,8 @@ pub struct Hub {
     pub(crate) ledger: Ledger<Ack>,
     pub(crate) flow: Flow,
     pub(crate) counters: Counters,
+    pub(crate) attempts: Attempts,
+    pub(crate) connecting: Connecting,
     pub(crate) route_matches: Vec<u64>,
     pub(crate) timers: BinaryHeap<Reverse<(Time, Timer)>>,
     pub(crate) dirty: Vec<Slot>,
@@ -174,6 +178,8 @@ impl Hub {
             ledger: Ledger::new(config.log_limits()),
             flow: Flow::new(&config),
             counters: Counters::default(),
+            attempts: Attempts::default(),
+            connecting: Connecting::default(),
             route_matches: Vec::new(),
             timers: BinaryHeap::new(),
             dirty: Vec::new(),
@@ -232,6 +238,10 @@ impl Hub {
             serial,
             owner: peer.owner,
             source,
+            passwords: peer.passwords,
+            address: peer.address,
+            check: Check::default(),
+            connecting: true,
             mqtt,
             session: None,
             resumed: false,
@@ -247,6 +257,7 @@ impl Hub {
         }
         self.connections[slot.index()] = Some(connection);
         self.n_connections += 1;
+        self.note_connecting(slot, serial);
     }
 
     /// The TLS handshake told who is there.
@@ -263,6 +274,9 @@ impl Hub {
             return;
         };
         self.n_connections -= 1;
+        if connection.connecting {
+            self.connecting.left();
+        }
         let owner = connection.owner().clone();
         // The socket may end before the host comes to the close that was asked for.
         let reason = connection.closing.as_ref().unwrap_or(reason);
@@ -284,6 +298,7 @@ impl Hub {
             return;
         }
         connection.closing = Some(reason.clone());
+        self.leave_connecting(slot);
         let counter = match &reason {
             CloseReason::Protocol(_) => Some(Counter::ProtocolErrors),
             CloseReason::KeepAlive => Some(Counter::KeepAliveTimeouts),
@@ -594,6 +609,11 @@ impl Hub {
         let numbers =
             Record::Numbers { next_message: self.next_message, next_session: self.next_session };
         self.ledger.note(|out| numbers.encode(out));
+    }
+
+    /// Counts what only the host sees: a handshake that failed, a request that was refused.
+    pub fn count(&mut self, counter: Counter) {
+        self.counters.add(counter);
     }
 
     /// What was counted since the hub started.

@@ -7,7 +7,8 @@
 //! that every drop and refusal has a [`Counter`].
 //!
 //! What a question leads to: *What happens when a device connects?* `connect.rs`; *publishes?*
-//! `publish.rs`; *subscribes?* `subscribe.rs`; *shares a subscription?* `shares.rs`;
+//! `publish.rs`; *with a password?* `password.rs`; *subscribes?* `subscribe.rs`;
+//! *shares a subscription?* `shares.rs`;
 //! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?* `fan_out.rs`; *how does it
 //! reach them?* `deliver.rs`, `encode.rs`; *where does it wait?* `bodies.rs`; *how does a function
 //! run?* `calls.rs`; *what survives?* `record/`,
@@ -17,6 +18,7 @@ mod bodies;
 mod calls;
 mod config;
 mod connect;
+mod connecting;
 mod connection;
 mod counter;
 mod deliver;
@@ -30,6 +32,7 @@ mod hold;
 mod hub;
 mod keep;
 mod ledger;
+mod password;
 mod publish;
 mod record;
 mod recover;
@@ -46,6 +49,7 @@ pub use counter::{Counter, Counters};
 pub use effect::{Assignment, CallReply, Effect, FetchFor, Wanted};
 pub use flow::{FlowEvent, Hop, HopKind, Trace};
 pub use hub::Hub;
+pub use password::{CheckId, PasswordCheck, Secret};
 pub use publish::{Publication, Refused};
 pub use record::{BadRecord, Destination, Record};
 pub use recover::{RecoverError, Recovery};

@@ -12,6 +12,7 @@ use crate::counter::Counter;
 use crate::fan_out::{Incoming, Lazy, Routed};
 use crate::flow::{FlowEvent, Hop, HopKind};
 use crate::hub::{Ack, AckKind};
+use crate::password::Check;
 use crate::record;
 use crate::{CloseReason, Hub, Slot};
 
@@ -46,6 +47,9 @@ impl Hub {
     pub fn on_bytes(&mut self, now: Time, slot: Slot, bytes: &[u8]) -> usize {
         let mut used = 0;
         let Some(connection) = self.connection_mut(slot) else { return bytes.len() };
+        if connection.check == Check::Waiting {
+            return 0;
+        }
         connection.mqtt.on_bytes(now);
         loop {
             let Some(connection) = self.connection(slot) else { return bytes.len() };
@@ -58,6 +62,11 @@ impl Hub {
                     let frame = &bytes[used..used + length];
                     used += length;
                     match codec::decode(frame, version) {
+                        Ok(Packet::Connect(connect))
+                            if self.waits_for_password(now, slot, &connect) =>
+                        {
+                            return used - length;
+                        }
                         Ok(packet) => self.on_packet(now, slot, packet),
                         Err(error) => self.refuse_packet(slot, frame, &error),
                     }

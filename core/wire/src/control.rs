@@ -177,10 +177,15 @@ pub struct ApplyReport {
 pub struct Device {
     /// Its name.
     pub name: String,
-    /// SHA-256 of its certificate in hex.
-    pub fingerprint: String,
+    /// SHA-256 of its certificate in hex; none for a device that has only a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// When the certificate ends, milliseconds since the Unix epoch.
-    pub expires_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+    /// It may log in with a password.
+    #[serde(default)]
+    pub has_password: bool,
     /// A session of the device is connected.
     pub connected: bool,
     /// The running manifest declares it.
@@ -207,6 +212,38 @@ pub struct DeviceCredentials {
     pub ca_certificate: String,
     /// Where to connect, `host:port` of the TLS listener.
     pub address: String,
+}
+
+/// A password for a device.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct NewPassword {
+    /// The password; none to have one made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The device is new, and has no certificate; otherwise it is there already.
+    #[serde(default)]
+    pub add: bool,
+}
+
+/// What a device logs in with that has a password. It is shown once; the hub keeps a hash.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct DevicePassword {
+    /// The device. Its name is the user name.
+    pub device: Device,
+    /// The password.
+    pub password: String,
+    /// The certificate of the hub's CA, PEM, to know the hub by where it listens with TLS.
+    pub ca_certificate: String,
+    /// Addresses that take passwords by protocol, for example `mqtt` to `127.0.0.1:1883`.
+    pub addresses: BTreeMap<String, String>,
+}
+
+/// A new certificate for a device that has one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct NewCertificate {
+    /// The certificate before it ends at once, and not a week later.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 /// A message to publish in the name of a device or function.

@@ -7,22 +7,25 @@ use tomte_base::DeviceName;
 
 use crate::files;
 use crate::fingerprint::Fingerprint;
+use crate::password::PasswordHash;
 
 /// Fingerprints of earlier certificates that are remembered for each device. Others are refused as
 /// unknown instead of removed.
 const MAX_EARLIER: usize = 16;
 const SUFFIX: &str = ".json";
 
-/// A device that the hub has given a certificate.
+/// A device that the hub has given a certificate or a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRecord {
     /// Its name.
     pub name: DeviceName,
-    /// The SHA-256 of its certificate, as `4f:1c:...`.
-    pub fingerprint: String,
+    /// The SHA-256 of its certificate, as `4f:1c:...`; none for a device that has only a password.
+    pub fingerprint: Option<String>,
     /// When the certificate expires, in milliseconds since 1970.
-    pub expires_ms: u64,
-    /// It was removed, and its certificate is refused.
+    pub expires_ms: Option<u64>,
+    /// It may log in with a password.
+    pub has_password: bool,
+    /// It was removed; its certificate and its password are refused.
     pub revoked: bool,
 }
 
@@ -35,15 +38,24 @@ pub struct DamagedRecord {
     pub what: String,
 }
 
+/// A certificate as the records know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Certified {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) valid_from_ms: u64,
+    pub(crate) expires_ms: u64,
+}
+
 /// A record with all that its file says.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) name: DeviceName,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) valid_from_ms: u64,
-    pub(crate) expires_ms: u64,
+    pub(crate) certificate: Option<Certified>,
+    /// The certificate before a renewal, while the device may still use it.
+    pub(crate) former: Option<Certified>,
+    pub(crate) password: Option<PasswordHash>,
     pub(crate) revoked: bool,
-    /// Certificates that the device had before this one.
+    /// Certificates that the device had before these.
     pub(crate) earlier: Vec<Fingerprint>,
 }
 
@@ -52,29 +64,69 @@ pub(crate) struct Device {
 #[serde(deny_unknown_fields)]
 struct DeviceFile {
     name: String,
-    fingerprint: String,
-    valid_from_ms: u64,
-    expires_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    valid_from_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    former: Option<CertificateFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
     revoked: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<String>,
 }
 
+/// A former certificate in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateFile {
+    fingerprint: String,
+    valid_from_ms: u64,
+    expires_ms: u64,
+}
+
+impl CertificateFile {
+    fn of(certified: &Certified) -> Self {
+        let Certified { fingerprint, valid_from_ms, expires_ms } = *certified;
+        Self { fingerprint: fingerprint.to_string(), valid_from_ms, expires_ms }
+    }
+
+    fn read(self) -> Result<Certified, String> {
+        let Self { fingerprint, valid_from_ms, expires_ms } = self;
+        Ok(Certified { fingerprint: read_fingerprint(&fingerprint)?, valid_from_ms, expires_ms })
+    }
+}
+
+fn read_fingerprint(text: &str) -> Result<Fingerprint, String> {
+    Fingerprint::parse(text).ok_or_else(|| format!("{text:?} is not a fingerprint"))
+}
+
 impl Device {
     /// Returns the part that others see.
     pub(crate) fn record(&self) -> DeviceRecord {
+        let certificate = self.certificate.as_ref();
         DeviceRecord {
             name: self.name.clone(),
-            fingerprint: self.fingerprint.to_string(),
-            expires_ms: self.expires_ms,
+            fingerprint: certificate.map(|it| it.fingerprint.to_string()),
+            expires_ms: certificate.map(|it| it.expires_ms),
+            has_password: self.password.is_some(),
             revoked: self.revoked,
         }
     }
 
-    /// Returns the fingerprints to remember once this certificate is replaced.
+    /// Tells whether it can log in at `now_ms`.
+    pub(crate) fn is_usable(&self, now_ms: u64) -> bool {
+        let certified = self.certificate.as_ref().is_some_and(|it| now_ms <= it.expires_ms);
+        !self.revoked && (certified || self.password.is_some())
+    }
+
+    /// Returns the fingerprints to remember once its certificates are replaced.
     pub(crate) fn earlier_with_own(&self) -> Vec<Fingerprint> {
-        let mut earlier = self.earlier.clone();
-        earlier.push(self.fingerprint);
+        let own = self.former.iter().chain(&self.certificate).map(|it| it.fingerprint);
+        let mut earlier: Vec<_> = self.earlier.iter().copied().chain(own).collect();
         let excess = earlier.len().saturating_sub(MAX_EARLIER);
         earlier.drain(..excess);
         earlier
@@ -82,20 +134,22 @@ impl Device {
 
     /// Writes the record of a device that has none.
     pub(crate) fn create(&self, folder: &Path) -> io::Result<()> {
-        files::create(&path(folder, &self.name), &self.to_text(), files::PUBLIC)
+        files::create(&path(folder, &self.name), &self.to_text(), files::SECRET)
     }
 
     /// Writes the record in the place of the one that is there.
     pub(crate) fn replace(&self, folder: &Path) -> io::Result<()> {
-        files::replace(&path(folder, &self.name), &self.to_text(), files::PUBLIC)
+        files::replace(&path(folder, &self.name), &self.to_text(), files::SECRET)
     }
 
     fn to_text(&self) -> String {
         let file = DeviceFile {
             name: self.name.to_string(),
-            fingerprint: self.fingerprint.to_string(),
-            valid_from_ms: self.valid_from_ms,
-            expires_ms: self.expires_ms,
+            fingerprint: self.certificate.as_ref().map(|it| it.fingerprint.to_string()),
+            valid_from_ms: self.certificate.as_ref().map(|it| it.valid_from_ms),
+            expires_ms: self.certificate.as_ref().map(|it| it.expires_ms),
+            former: self.former.as_ref().map(CertificateFile::of),
+            password: self.password.as_ref().map(ToString::to_string),
             revoked: self.revoked,
             earlier: self.earlier.iter().map(ToString::to_string).collect(),
         };
@@ -109,16 +163,25 @@ impl Device {
         if file.name != name.as_str() {
             return Err(format!("it is about the device {:?}", file.name));
         }
-        let fingerprint = |text: &String| {
-            Fingerprint::parse(text).ok_or_else(|| format!("{text:?} is not a fingerprint"))
+        let certificate = match (file.fingerprint, file.valid_from_ms, file.expires_ms) {
+            (None, None, None) => None,
+            (Some(fingerprint), Some(valid_from_ms), Some(expires_ms)) => {
+                Some(CertificateFile { fingerprint, valid_from_ms, expires_ms }.read()?)
+            }
+            _ => return Err("fingerprint, valid_from_ms and expires_ms go together".to_owned()),
         };
+        if certificate.is_none() && file.password.is_none() {
+            return Err("it has neither a certificate nor a password".to_owned());
+        }
+        let password = file.password.map(|text| text.parse()).transpose();
+        let earlier = file.earlier.iter().map(|text| read_fingerprint(text));
         Ok(Self {
             name: name.clone(),
-            fingerprint: fingerprint(&file.fingerprint)?,
-            valid_from_ms: file.valid_from_ms,
-            expires_ms: file.expires_ms,
+            certificate,
+            former: file.former.map(CertificateFile::read).transpose()?,
+            password: password.map_err(|error| format!("the password: {error}"))?,
             revoked: file.revoked,
-            earlier: file.earlier.iter().map(fingerprint).collect::<Result<_, _>>()?,
+            earlier: earlier.collect::<Result<_, _>>()?,
         })
     }
 }

@@ -1,7 +1,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::ServerConfig;
@@ -9,8 +9,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tomte_base::DeviceName;
 
-use crate::authority::{Authority, milliseconds, valid_from};
-use crate::device_record::{self, DamagedRecord, Device, DeviceRecord};
+use crate::authority::{Authority, Issued, milliseconds, valid_from};
+use crate::device_record::{self, Certified, DamagedRecord, Device, DeviceRecord};
 use crate::fingerprint::Fingerprint;
 use crate::machine_names::machine_names;
 use crate::open::{self, OpenIdentityError, Renewed};
@@ -21,7 +21,7 @@ use crate::verifier;
 const DEVICES: &str = "devices";
 
 /// How long the certificate of a device is valid, unless it is said.
-const DEVICE_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+pub(crate) const DEVICE_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// What a device needs to log in. The private key is nowhere else.
 #[derive(Clone)]
@@ -54,7 +54,8 @@ pub enum AddDeviceError {
     Exists {
         /// The name.
         name: DeviceName,
-        /// The certificate it has, or "unknown" when another process has just added it.
+        /// The certificate it has, "none" where it has only a password, or "unknown" when another
+        /// process has just added it.
         fingerprint: String,
     },
     /// A key or certificate could not be made.
@@ -196,38 +197,82 @@ impl Identity {
         life: Duration,
         now: SystemTime,
     ) -> Result<DeviceCredentials, AddDeviceError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.registry().get(name).cloned();
-        if let Some(device) = &before
-            && !device.revoked
-            && milliseconds(now) <= device.expires_ms
-        {
-            let fingerprint = device.fingerprint.to_string();
-            return Err(AddDeviceError::Exists { name: name.clone(), fingerprint });
-        }
-        let issued = self
-            .authority
-            .issue_device(name, life, now)
+        let _writing = self.writing();
+        let before = self.room_for(name, now)?;
+        let (issued, certificate) = self
+            .issue(name, life, now)
             .map_err(|source| AddDeviceError::Generate { name: name.clone(), source })?;
         let device = Device {
             name: name.clone(),
-            fingerprint: Fingerprint::of(&issued.certificate),
-            valid_from_ms: milliseconds(valid_from(now)),
-            expires_ms: milliseconds(now + life),
+            certificate: Some(certificate.clone()),
+            former: None,
+            password: None,
             revoked: false,
             earlier: before.as_ref().map_or_else(Vec::new, Device::earlier_with_own),
         };
-        self.write_new(&device, before.is_some())?;
-        let credentials = DeviceCredentials {
+        self.add(device, before.is_some())?;
+        Ok(self.credentials(issued, &certificate))
+    }
+
+    /// Returns what is left of a device of this name that was removed or has expired.
+    pub(crate) fn room_for(
+        &self,
+        name: &DeviceName,
+        now: SystemTime,
+    ) -> Result<Option<Device>, AddDeviceError> {
+        let before = self.registry().get(name).cloned();
+        match before.as_ref().filter(|device| device.is_usable(milliseconds(now))) {
+            None => Ok(before),
+            Some(device) => {
+                let certificate = device.certificate.as_ref();
+                let fingerprint = certificate.map(|it| it.fingerprint.to_string());
+                let fingerprint = fingerprint.unwrap_or_else(|| "none".to_owned());
+                Err(AddDeviceError::Exists { name: name.clone(), fingerprint })
+            }
+        }
+    }
+
+    /// Makes a key and a certificate; nothing is written.
+    pub(crate) fn issue(
+        &self,
+        name: &DeviceName,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<(Issued, Certified), rcgen::Error> {
+        let issued = self.authority.issue_device(name, life, now)?;
+        let certificate = Certified {
+            fingerprint: Fingerprint::of(&issued.certificate),
+            valid_from_ms: milliseconds(valid_from(now)),
+            expires_ms: milliseconds(now + life),
+        };
+        Ok((issued, certificate))
+    }
+
+    pub(crate) fn credentials(&self, issued: Issued, certificate: &Certified) -> DeviceCredentials {
+        DeviceCredentials {
             certificate_pem: issued.certificate_pem,
             private_key_pem: issued.private_key_pem,
             ca_pem: self.authority.pem().to_owned(),
-            fingerprint: device.fingerprint.to_string(),
-            expires_ms: device.expires_ms,
-        };
-        let path = device_record::path(&self.folder.join(DEVICES), name);
+            fingerprint: certificate.fingerprint.to_string(),
+            expires_ms: certificate.expires_ms,
+        }
+    }
+
+    /// Writes the record of a new device and lets it in.
+    pub(crate) fn add(&self, device: Device, replaces: bool) -> Result<(), AddDeviceError> {
+        self.write_new(&device, replaces)?;
+        let path = device_record::path(&self.folder.join(DEVICES), &device.name);
         self.registry_mut().put_written(device, &path);
-        Ok(credentials)
+        Ok(())
+    }
+
+    /// Writes the record of a device that is there, in a changed form, and goes by it.
+    pub(crate) fn change(&self, device: Device) -> Result<(), (PathBuf, io::Error)> {
+        let folder = self.folder.join(DEVICES);
+        let written = device.replace(&folder);
+        written.map_err(|source| (device_record::path(&folder, &device.name), source))?;
+        self.registry_mut().put(device);
+        Ok(())
     }
 
     /// Removes a device: from now on its certificate is refused. Tells whether there was one. Live
@@ -237,7 +282,7 @@ impl Identity {
     /// Fails with [`RemoveDeviceError`] when the record cannot be written; the certificate is refused
     /// all the same, until the hub starts again.
     pub fn remove_device(&self, name: &DeviceName) -> Result<bool, RemoveDeviceError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing();
         let Some(device) = self.registry().get(name).filter(|device| !device.revoked).cloned()
         else {
             return Ok(false);
@@ -271,7 +316,7 @@ impl Identity {
     /// # Errors
     /// Fails with [`ReadDevicesError`] when the folder cannot be read; nothing has changed then.
     pub fn reload(&self) -> Result<(), ReadDevicesError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing();
         let folder = self.folder.join(DEVICES);
         match device_record::read_all(&folder) {
             Ok(records) => *self.registry_mut() = Registry::new(records),
@@ -287,7 +332,7 @@ impl Identity {
     /// # Errors
     /// Fails with [`OpenIdentityError`] when the new one cannot be made or written; the old one stays.
     pub fn renew_server(&self, now: SystemTime) -> Result<bool, OpenIdentityError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing();
         let names = machine_names(&self.hub_name);
         let (server, renewed) =
             open::open_server(&self.folder, &self.authority, &self.hub_name, &names, now)?;
@@ -374,7 +419,12 @@ impl Identity {
         })
     }
 
-    fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+    /// Held while a record changes.
+    pub(crate) fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,6 +5,9 @@
 //! looked up among the device records, and nothing that a client says about itself counts. The
 //! private key of a device is given out once and never kept.
 //!
+//! A device that cannot do TLS may have a password instead. It is told once; what is kept is its
+//! argon2id hash, in the device's record.
+//!
 //! What is in the folder, for people to look at:
 //!
 //! ```text
@@ -24,8 +27,10 @@ mod device_record;
 mod files;
 mod fingerprint;
 mod identity;
+mod login;
 mod machine_names;
 mod open;
+mod password;
 mod pem;
 mod registry;
 mod server;
@@ -40,5 +45,7 @@ pub use identity::{
     AddDeviceError, DeviceCredentials, Identity, IdentityRefusal, ReadDevicesError,
     RemoveDeviceError, list_devices,
 };
+pub use login::{ChangeDeviceError, FormerCertificate};
 pub use open::OpenIdentityError;
+pub use password::{MAX_PASSWORD_BYTES, NoPasswordHash, Password, PasswordHash, PasswordRefusal};
 pub use server::WithoutCertificate;

@@ -27,7 +27,8 @@ impl Registry {
 
     /// Adds a device, or puts it in the place of the one with its name.
     pub(crate) fn put(&mut self, device: Device) {
-        for fingerprint in device.earlier.iter().chain([&device.fingerprint]) {
+        let current = device.certificate.iter().chain(&device.former).map(|it| &it.fingerprint);
+        for fingerprint in device.earlier.iter().chain(current) {
             self.names.insert(*fingerprint, device.name.clone());
         }
         self.devices.insert(device.name.clone(), device);
@@ -60,13 +61,15 @@ impl Registry {
         let fingerprint = Fingerprint::of(certificate);
         let name = self.names.get(&fingerprint).ok_or(IdentityRefusal::NoName)?;
         let device = self.devices.get(name).ok_or(IdentityRefusal::NoName)?;
-        if device.revoked || device.fingerprint != fingerprint {
+        let mut current = device.certificate.iter().chain(&device.former);
+        let certified = current.find(|it| it.fingerprint == fingerprint);
+        let Some(certified) = certified.filter(|_| !device.revoked) else {
             return Err(IdentityRefusal::Revoked);
-        }
-        if now_ms < device.valid_from_ms {
+        };
+        if now_ms < certified.valid_from_ms {
             return Err(IdentityRefusal::NotYetValid);
         }
-        if now_ms > device.expires_ms {
+        if now_ms > certified.expires_ms {
             return Err(IdentityRefusal::Expired);
         }
         Ok(device.name.clone())

@@ -90,7 +90,7 @@ impl Bed {
             name => Owner::Device(DeviceName::new(name).expect("a name of this module")),
         };
         self.clients[at] = Some(Client::new(RECEIVE_MAXIMUM));
-        self.hub.on_opened(self.now, slot(at), Peer { owner: Some(owner) });
+        self.hub.on_opened(self.now, slot(at), Peer::known(owner));
     }
 
     /// Hands over what a client sends, after what the hub left of it last time.

@@ -19,7 +19,7 @@ impl World {
         };
         let slot = host.place(id);
         conn.slot = Some(slot);
-        host.hub.on_opened(now, slot, Peer { owner: Some(owner) });
+        host.hub.on_opened(now, slot, Peer::known(owner));
     }
 
     pub(crate) fn read(&mut self, id: ConnId, bytes: &[u8]) {

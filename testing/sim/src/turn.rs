@@ -250,6 +250,9 @@ impl World {
                 let late = self.rng.span(Duration::from_millis(5));
                 self.after(late, Event::HubOf(self.incarnation, Input::Fetch(to, wanted)));
             }
+            Effect::CheckPassword(check) => {
+                self.oracle.blame(|| format!("{check:?} on a listener without passwords"));
+            }
             Effect::DropJournal(before) => {
                 self.coverage.hit("journal: old segments were dropped");
                 if let Err(error) = host.journal.drop_before(before.0) {

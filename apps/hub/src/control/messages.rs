@@ -173,16 +173,19 @@ pub(super) async fn connection_hop(
         }
         Some(record) => {
             let now_ms = unix_ms();
-            if record.expires_ms <= now_ms {
-                hop("refused", format!("{name}, certificate expired"), true)
-            } else {
-                let days = (record.expires_ms - now_ms) / 86_400_000;
-                let print = short_fingerprint(&record.fingerprint);
-                hop(
-                    "ok",
-                    format!("{name}, certificate {print}, expires in {days} days, {there}"),
-                    false,
-                )
+            let left = record.expires_ms.map(|expires_ms| expires_ms.saturating_sub(now_ms));
+            match (left, record.fingerprint) {
+                (None, _) | (_, None) => hop("ok", format!("{name}, password, {there}"), false),
+                (Some(0), _) if record.has_password => {
+                    hop("ok", format!("{name}, password, certificate expired, {there}"), false)
+                }
+                (Some(0), _) => hop("refused", format!("{name}, certificate expired"), true),
+                (Some(left), Some(print)) => {
+                    let (days, print) = (left / 86_400_000, short_fingerprint(&print));
+                    let text =
+                        format!("{name}, certificate {print}, expires in {days} days, {there}");
+                    hop("ok", text, false)
+                }
             }
         }
     })

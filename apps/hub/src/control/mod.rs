@@ -57,6 +57,8 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/apply", post(deployments::apply))
         .route("/v1/devices", get(devices::devices).post(devices::add_device))
         .route("/v1/devices/{name}", delete(devices::remove_device))
+        .route("/v1/devices/{name}/password", post(devices::set_password))
+        .route("/v1/devices/{name}/certificate", post(devices::renew_device))
         .route("/v1/send", post(messages::send))
         .route("/v1/calls", get(calls::list_calls))
         .route("/v1/calls/{function}", call)

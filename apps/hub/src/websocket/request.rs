@@ -67,11 +67,12 @@ pub(crate) fn end_of_head(bytes: &[u8], seen: usize) -> Result<Option<usize>, Re
     Ok(end)
 }
 
-/// Looks at a whole head and returns the answer that opens the WebSocket.
+/// Looks at a whole head and returns the answer that opens the WebSocket. Pages of `origins`, written
+/// in lower case, may ask for it from other hosts.
 ///
 /// # Errors
 /// Fails with what is missing or wrong.
-pub(crate) fn accept(head: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn accept(head: &[u8], origins: &[String]) -> Result<Vec<u8>, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
@@ -84,7 +85,7 @@ pub(crate) fn accept(head: &[u8]) -> Result<Vec<u8>, Refusal> {
     }
     let headers = Headers(request.headers);
     check_upgrade(&headers)?;
-    check_origin(&headers)?;
+    check_origin(&headers, origins)?;
     let key = key(&headers)?;
     if !headers.items("sec-websocket-protocol").any(|item| item == SUBPROTOCOL) {
         let why = "Sec-WebSocket-Protocol does not offer mqtt (which is MQTT 3.1.1 and 5)";
@@ -119,12 +120,17 @@ fn check_upgrade(headers: &Headers<'_>) -> Result<(), Refusal> {
 /// Refuses pages of other hosts: a browser tells by `Origin` which page asks, and would let any page
 /// of the web reach a hub on the reader's own network. Clients that are no browsers send none, or the
 /// address that they connect to.
-fn check_origin(headers: &Headers<'_>) -> Result<(), Refusal> {
+fn check_origin(headers: &Headers<'_>, origins: &[String]) -> Result<(), Refusal> {
     let host = headers.one("host")?;
     for origin in headers.values("origin") {
+        if origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+            continue;
+        }
         let page = origin.split_once("://").map(|(_, authority)| host_name(authority));
         if page.is_none_or(|page| !page.eq_ignore_ascii_case(host_name(host))) {
-            let why = format!("a page of {origin} may not connect to {host}");
+            let why = format!(
+                "a page of {origin} may not connect to {host}; listeners.origins can allow it"
+            );
             return Err(Refusal { status: "403 Forbidden", why });
         }
     }

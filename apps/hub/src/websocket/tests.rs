@@ -83,7 +83,7 @@ fn close_frame(code: u16, reason: &str) -> Vec<u8> {
 fn the_first_byte_tells_http_from_mqtt() {
     for (first, is_websocket) in [(b'G', true), (0x10, false), (0x30, false), (0, false)] {
         let mut carrier = Carrier::default();
-        carrier.choose(first);
+        carrier.choose(first, &Arc::default());
         assert_eq!(matches!(carrier, Carrier::WebSocket(_)), is_websocket, "{first}");
     }
 }

@@ -155,14 +155,19 @@ impl Bed {
 
     /// Opens a connection; `owner` is a device's name, or empty for an anonymous client.
     pub(super) fn open(&mut self, owner: &str, version: Version) -> Slot {
-        let slot = Slot(u32::try_from(self.versions.len()).unwrap());
         let owner = match owner {
             "" => Owner::Anonymous,
             name => Owner::Device(DeviceName::new(name).unwrap()),
         };
+        self.open_as(Peer::known(owner), version)
+    }
+
+    /// Opens a connection of what the host knows of it.
+    pub(super) fn open_as(&mut self, peer: Peer, version: Version) -> Slot {
+        let slot = Slot(u32::try_from(self.versions.len()).unwrap());
         self.versions.push(version);
         self.outputs.push(Vec::new());
-        self.hub.on_opened(self.now, slot, Peer { owner: Some(owner) });
+        self.hub.on_opened(self.now, slot, peer);
         slot
     }
 

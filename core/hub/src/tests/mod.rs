@@ -1,8 +1,10 @@
 mod bodies;
+mod connecting;
 mod exactly_once;
 mod exactly_once_model;
 mod harness;
 mod messages;
+mod passwords;
 mod promises;
 mod protocol;
 mod shares;

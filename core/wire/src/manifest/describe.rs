@@ -67,8 +67,15 @@ fn fields(pairs: impl IntoIterator<Item = (&'static str, String)>) -> Fields {
 fn listeners(manifest: &Manifest) -> Vec<Item> {
     let listeners = &manifest.listeners;
     let mqtt = |name: &str, listener: Option<Listener>| {
-        listener.map(|Listener { bind, anonymous }| {
-            let fields = fields([("bind", bind.to_string()), ("anonymous", anonymous.to_string())]);
+        listener.map(|Listener { bind, anonymous, password }| {
+            let mut fields = fields([
+                ("bind", bind.to_string()),
+                ("anonymous", anonymous.to_string()),
+                ("password", password.to_string()),
+            ]);
+            if !listeners.origins.is_empty() {
+                fields.insert("origins".to_owned(), listeners.origins.join(", "));
+            }
             item(&format!("listeners.{name}"), Kind::Listener(name.to_owned()), fields)
         })
     };
@@ -85,6 +92,7 @@ fn limits(limits: &Limits) -> Fields {
     let mut described = fields([
         ("max_packet", limits.max_packet.to_string()),
         ("max_connections", limits.max_connections.to_string()),
+        ("max_connecting", limits.max_connecting.to_string()),
         ("max_sessions", limits.max_sessions.to_string()),
         ("max_subscriptions", limits.max_subscriptions.to_string()),
         ("receive_maximum", limits.receive_maximum.to_string()),

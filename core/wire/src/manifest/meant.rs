@@ -44,6 +44,8 @@ pub struct Listeners {
     pub mqtt: Option<Listener>,
     /// Metrics over HTTP.
     pub http: Option<SocketAddr>,
+    /// Origins of web pages that may connect from other hosts, in lower case.
+    pub origins: Vec<String>,
 }
 
 /// A listener for MQTT.
@@ -53,6 +55,8 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// Clients without an identity are let in.
     pub anonymous: bool,
+    /// Clients with the name and the password of a device are let in.
+    pub password: bool,
 }
 
 /// Bounds of everything that grows by what clients and functions do.
@@ -62,6 +66,8 @@ pub struct Limits {
     pub max_packet: ByteSize,
     /// Connections at once.
     pub max_connections: u32,
+    /// Connections at once that have not sent a valid CONNECT yet.
+    pub max_connecting: u32,
     /// Sessions at once, connected or kept.
     pub max_sessions: u32,
     /// Subscriptions of one session.
@@ -105,6 +111,7 @@ impl Default for Limits {
         Self {
             max_packet: ByteSize::mib(1),
             max_connections: 10_000,
+            max_connecting: 1_000,
             max_sessions: 20_000,
             max_subscriptions: 1_000,
             receive_maximum: 64,

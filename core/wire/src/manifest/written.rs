@@ -44,8 +44,11 @@ pub(super) struct Listeners {
     /// MQTT over TLS, for devices with a certificate of this hub. Default on `0.0.0.0:8883`; `false`
     /// switches it off.
     pub(super) mqtts: Option<Mqtts>,
-    /// MQTT over plain TCP, for clients without an identity. Default off.
+    /// MQTT over plain TCP, for clients without an identity or with a password. Default off.
     pub(super) mqtt: Option<Mqtt>,
+    /// Web pages that may connect over WebSocket although they come from another host than the hub,
+    /// for example `["https://dashboard.example"]`. Default none.
+    pub(super) origins: Option<Vec<String>>,
     /// Metrics over HTTP for Prometheus. Default off.
     pub(super) http: Option<Http>,
 }
@@ -68,7 +71,10 @@ pub(super) struct MqttsTable {
     pub(super) bind: Option<Address>,
     /// Lets clients in that show no certificate: `true` where only this machine can connect,
     /// `"anywhere"` for any address. Default `false`.
-    pub(super) anonymous: Option<Anonymous>,
+    pub(super) anonymous: Option<LetIn>,
+    /// Lets clients in that show no certificate but the name and the password of a device. Default
+    /// `false`.
+    pub(super) password: Option<bool>,
 }
 
 /// MQTT over plain TCP.
@@ -77,16 +83,21 @@ pub(super) struct MqttsTable {
 pub(super) struct Mqtt {
     /// The address, for example `"127.0.0.1:1883"`.
     pub(super) bind: Address,
-    /// Must be set, because plain TCP knows no identities: `true` where only this machine can
-    /// connect, `"anywhere"` for any address.
+    /// Lets clients in without an identity: `true` where only this machine can connect, `"anywhere"`
+    /// for any address. Default `false`. This or `password` must be set.
     #[serde(default)]
-    pub(super) anonymous: Option<Anonymous>,
+    pub(super) anonymous: Option<LetIn>,
+    /// Lets clients in that show the name and the password of a device: `true` where only this
+    /// machine can connect, `"anywhere"` for any address, where others on the way can read both.
+    /// Default `false`.
+    #[serde(default)]
+    pub(super) password: Option<LetIn>,
 }
 
-/// Whether clients without an identity are let in.
+/// Whether such clients are let in.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum Anonymous {
+pub(super) enum LetIn {
     /// `true` or `false`.
     Switch(bool),
     /// From any address.
@@ -118,6 +129,10 @@ pub(super) struct Limits {
     /// Connections at once. Default 10000.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(super) max_connections: Option<i64>,
+    /// Connections at once that have not sent a valid CONNECT yet. One more closes the oldest of
+    /// them. Default 1000.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) max_connecting: Option<i64>,
     /// Sessions at once, connected or kept. Default 20000.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(super) max_sessions: Option<i64>,

@@ -9,14 +9,14 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn keys_are_for_their_owner_only_and_the_rest_for_all() {
+fn keys_and_records_are_for_their_owner_only_and_the_rest_for_all() {
     let (folder, hub) = hub();
     add(&hub, "fan");
     for (file, expected) in [
         ("ca.key.pem", 0o600),
         ("server.pem", 0o600),
         ("ca.pem", 0o644),
-        ("devices/fan.json", 0o644),
+        ("devices/fan.json", 0o600),
     ] {
         assert_eq!(mode(&folder.path().join(file)), expected, "{file}");
     }

@@ -1,5 +1,6 @@
 mod files;
 mod handshakes;
+mod logins;
 mod records;
 mod server;
 

@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use tomte_base::DeviceName;
-use tomte_wire::control::{DeviceCredentials, NewDevice, RouteStatus};
+use tomte_wire::control::{DeviceCredentials, NewDevice, NewPassword, RouteStatus};
 
-use super::paste_lines::{self, PasteLines};
+use super::password::{give, read_password};
+use super::paste_lines::{self, Login, PasteLines};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -13,15 +14,23 @@ use crate::identity_files;
 use crate::paint::{Paint, Tint};
 use crate::project::relative_to_here;
 
-/// Give a device an identity: a certificate and a key, and lines to try them
+/// Give a device an identity: a certificate and a key, or a password, and lines to try them
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tomte device add thermometer")]
+#[command(
+    after_help = "Examples:\n  tomte device add thermometer\n  tomte device add button --password"
+)]
 pub(super) struct Add {
     /// The name of the device, as routes write it after `device:`
     name: String,
     /// Where to write the files [default: devices/NAME in the project]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Make a password instead, for a device that cannot do TLS with certificates
+    #[arg(long)]
+    password: bool,
+    /// Read that password from standard input instead of making one
+    #[arg(long, requires = "password")]
+    stdin: bool,
 }
 
 /// What was made.
@@ -39,6 +48,10 @@ impl Add {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Exit> {
         let name = super::device_name(&self.name)?;
         let folder = self.folder(context);
+        if self.password {
+            let password = self.stdin.then(read_password).transpose()?;
+            return give(context, &name, NewPassword { password, add: true }, folder);
+        }
         refuse_to_overwrite(&folder, &self.name)?;
         let (mut credentials, routes) = issue(context, &name)?;
         if credentials.address.is_empty() {
@@ -47,7 +60,12 @@ impl Add {
         }
         identity_files::write(&folder, &credentials)?;
         let shown = relative_to_here(&folder);
-        let lines = paste_lines::of(&self.name, &shown, &credentials.address, &routes);
+        let lines = paste_lines::of(
+            &self.name,
+            &Login::Files(shown.clone()),
+            &credentials.address,
+            &routes,
+        );
         let DeviceCredentials { device, address, .. } = credentials;
         let added =
             Added { name: device.name, folder: shown, address, declared: device.declared, lines };
@@ -99,16 +117,7 @@ fn render(added: &Added, paint: Paint) -> String {
             paint.apply(Tint::Warn, "warning:")
         );
     }
-    let dim = |text: &str| paint.apply(Tint::Dim, text);
-    text += &match &lines.publish {
-        Some(line) => format!("{}\n{line}\n\n", dim("# publish as this device")),
-        None => dim(&format!("# no route takes what {name} publishes\n\n")),
-    };
-    text += &match &lines.subscribe {
-        Some(line) => format!("{}\n{line}", dim("# receive as this device")),
-        None => dim(&format!("# no route brings {name} anything")),
-    };
-    text
+    text + &lines.render(name, paint)
 }
 
 #[cfg(test)]
@@ -131,7 +140,8 @@ mod tests {
     fn add(hub: &FakeHub, folder: &Path) -> anyhow::Result<Exit> {
         let screen = Screen::to(Box::new(std::io::sink()), Format::Text);
         let mut context = Context::with(screen, folder, hub.state());
-        Add { name: "fan".to_owned(), out: Some(folder.to_owned()) }.run(&mut context)
+        let (name, out) = ("fan".to_owned(), Some(folder.to_owned()));
+        Add { name, out, password: false, stdin: false }.run(&mut context)
     }
 
     #[test]

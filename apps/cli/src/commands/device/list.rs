@@ -33,7 +33,7 @@ impl List {
 }
 
 fn render(devices: &[Device], now_ms: u64, zone: &TimeZone, paint: Paint) -> String {
-    let mut table = Table::new(["DEVICE", "STATE", "CERTIFICATE", "VALID UNTIL", "IN MANIFEST"]);
+    let mut table = Table::new(["DEVICE", "STATE", "LOGS IN WITH", "VALID UNTIL", "IN MANIFEST"]);
     for device in devices {
         table.row([
             Cell::tinted(Tint::Name, &device.name),
@@ -41,8 +41,13 @@ fn render(devices: &[Device], now_ms: u64, zone: &TimeZone, paint: Paint) -> Str
                 true => Cell::tinted(Tint::Good, "connected"),
                 false => Cell::tinted(Tint::Dim, "away"),
             },
-            short_fingerprint(&device.fingerprint).into(),
-            Cell::tinted(end_tint(device.expires_ms, now_ms), date(device.expires_ms, zone)),
+            login(device).into(),
+            match device.expires_ms {
+                Some(expires_ms) => {
+                    Cell::tinted(end_tint(expires_ms, now_ms), date(expires_ms, zone))
+                }
+                None => "".into(),
+            },
             match device.declared {
                 true => "yes".into(),
                 false => Cell::tinted(Tint::Warn, format!("no: add [devices.{}]", device.name)),
@@ -53,6 +58,16 @@ fn render(devices: &[Device], now_ms: u64, zone: &TimeZone, paint: Paint) -> Str
         return "no devices; make one with `tomte device add NAME`".to_owned();
     }
     table.render(paint)
+}
+
+/// What the device shows when it connects.
+fn login(device: &Device) -> String {
+    let fingerprint = device.fingerprint.as_deref().map(short_fingerprint);
+    match (fingerprint, device.has_password) {
+        (Some(fingerprint), true) => format!("{fingerprint}, password"),
+        (Some(fingerprint), false) => fingerprint,
+        (None, _) => "password".to_owned(),
+    }
 }
 
 fn end_tint(expires_ms: u64, now_ms: u64) -> Tint {
@@ -80,17 +95,30 @@ mod tests {
     fn devices_are_a_table() {
         let device = |name: &str, declared| Device {
             name: name.to_owned(),
-            fingerprint: "4f1c09aabbccdd".to_owned(),
-            expires_ms: 1_803_832_421_204,
+            fingerprint: Some("4f1c09aabbccdd".to_owned()),
+            expires_ms: Some(1_803_832_421_204),
+            has_password: false,
             connected: declared,
             declared,
         };
         expect![[r#"
-            DEVICE       STATE      CERTIFICATE  VALID UNTIL  IN MANIFEST
-            thermometer  connected  4f:1c:09:aa  2027-02-28   yes
-            stranger     away       4f:1c:09:aa  2027-02-28   no: add [devices.stranger]"#]]
+            DEVICE       STATE      LOGS IN WITH           VALID UNTIL  IN MANIFEST
+            thermometer  connected  4f:1c:09:aa            2027-02-28   yes
+            stranger     away       4f:1c:09:aa            2027-02-28   no: add [devices.stranger]
+            both         connected  4f:1c:09:aa, password  2027-02-28   yes
+            thin         connected  password                            yes"#]]
         .assert_eq(&render(
-            &[device("thermometer", true), device("stranger", false)],
+            &[
+                device("thermometer", true),
+                device("stranger", false),
+                Device { has_password: true, ..device("both", true) },
+                Device {
+                    fingerprint: None,
+                    expires_ms: None,
+                    has_password: true,
+                    ..device("thin", true)
+                },
+            ],
             0,
             &TimeZone::UTC,
             Paint::plain(),

@@ -2,8 +2,10 @@
 
 mod add;
 mod list;
+mod password;
 mod paste_lines;
 mod remove;
+mod renew;
 
 use clap::{Args, Subcommand};
 use tomte_base::DeviceName;
@@ -24,6 +26,8 @@ pub(crate) struct Device {
 enum Verb {
     Add(add::Add),
     List(list::List),
+    Renew(renew::Renew),
+    Password(password::Password),
     Remove(remove::Remove),
 }
 
@@ -32,6 +36,8 @@ impl Device {
         match self.verb {
             Verb::Add(verb) => verb.run(context),
             Verb::List(verb) => verb.run(context),
+            Verb::Renew(verb) => verb.run(context),
+            Verb::Password(verb) => verb.run(context),
             Verb::Remove(verb) => verb.run(context),
         }
     }

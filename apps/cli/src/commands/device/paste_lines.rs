@@ -1,8 +1,10 @@
 //! Command lines for mosquitto's clients, ready to paste.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tomte_wire::control::RouteStatus;
+
+use crate::paint::{Paint, Tint};
 
 /// A line for each direction that the routes give the device.
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -19,18 +21,59 @@ struct Example {
     payload: String,
 }
 
-/// Returns the lines for `device`, whose files are in `folder`, at `address` (`host:port`).
-pub(super) fn of(device: &str, folder: &Path, address: &str, routes: &[RouteStatus]) -> PasteLines {
+/// What a device shows when it connects.
+pub(super) enum Login {
+    /// A certificate, its key and the hub's CA, in this folder.
+    Files(PathBuf),
+    /// A password. With TLS the hub's CA is in this folder.
+    Password {
+        /// The password.
+        password: String,
+        /// The folder.
+        ca: Option<PathBuf>,
+    },
+}
+
+impl Login {
+    fn options(&self, device: &str) -> String {
+        let file = |folder: &Path, name: &str| quote(&folder.join(name).display().to_string());
+        match self {
+            Self::Files(folder) => format!(
+                "--cafile {} --cert {} --key {}",
+                file(folder, "ca.crt"),
+                file(folder, &format!("{device}.crt")),
+                file(folder, &format!("{device}.key")),
+            ),
+            Self::Password { password, ca } => {
+                let ca = ca.as_ref().map(|folder| format!("--cafile {} ", file(folder, "ca.crt")));
+                format!("{}-u {device} -P {}", ca.unwrap_or_default(), quote(password))
+            }
+        }
+    }
+}
+
+impl PasteLines {
+    /// Returns the lines with what they are for.
+    pub(super) fn render(&self, name: &str, paint: Paint) -> String {
+        let dim = |text: &str| paint.apply(Tint::Dim, text);
+        let publish = match &self.publish {
+            Some(line) => format!("{}\n{line}\n\n", dim("# publish as this device")),
+            None => dim(&format!("# no route takes what {name} publishes\n\n")),
+        };
+        let subscribe = match &self.subscribe {
+            Some(line) => format!("{}\n{line}", dim("# receive as this device")),
+            None => dim(&format!("# no route brings {name} anything")),
+        };
+        publish + &subscribe
+    }
+}
+
+/// Returns the lines for `device`, which logs in with `login`, at `address` (`host:port`).
+pub(super) fn of(device: &str, login: &Login, address: &str, routes: &[RouteStatus]) -> PasteLines {
     let client = |program: &str, id: &str| {
-        let file = |name: &str| quote(&folder.join(name).display().to_string());
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "8883"));
-        format!(
-            "{program} -h {} -p {port} --cafile {} --cert {} --key {} -i {id} -q 1",
-            quote(reachable(host)),
-            file("ca.crt"),
-            file(&format!("{device}.crt")),
-            file(&format!("{device}.key")),
-        )
+        let (host, login) = (quote(reachable(host)), login.options(device));
+        format!("{program} -h {host} -p {port} {login} -i {id} -q 1")
     };
     let publish = example(device, routes).map(|Example { topic, payload }| {
         let client = client("mosquitto_pub", device);
@@ -126,8 +169,12 @@ mod tests {
 
     #[test]
     fn a_sensor_publishes_what_its_route_lets_through() {
-        let lines =
-            of("thermometer", Path::new("devices/thermometer"), "0.0.0.0:8883", &greenhouse());
+        let lines = of(
+            "thermometer",
+            &Login::Files("devices/thermometer".into()),
+            "0.0.0.0:8883",
+            &greenhouse(),
+        );
         expect!["mosquitto_pub -h 127.0.0.1 -p 8883 --cafile devices/thermometer/ca.crt --cert devices/thermometer/thermometer.crt --key devices/thermometer/thermometer.key -i thermometer -q 1 -t sensors/1/temperature -m '{\"celsius\": 31}'"]
         .assert_eq(&lines.publish.unwrap());
         assert_eq!(lines.subscribe, None);
@@ -135,10 +182,30 @@ mod tests {
 
     #[test]
     fn an_actuator_subscribes_to_what_its_route_brings() {
-        let lines = of("fan", Path::new("my devices/fan"), "hub.local:8883", &greenhouse());
+        let lines =
+            of("fan", &Login::Files("my devices/fan".into()), "hub.local:8883", &greenhouse());
         expect!["mosquitto_sub -h hub.local -p 8883 --cafile 'my devices/fan/ca.crt' --cert 'my devices/fan/fan.crt' --key 'my devices/fan/fan.key' -i fan -q 1 -t actuators/fan -v"]
         .assert_eq(&lines.subscribe.unwrap());
         assert_eq!(lines.publish, None);
+    }
+
+    #[test]
+    fn a_device_with_a_password_shows_that() {
+        let ca = Some("devices/fan".into());
+        for (ca, expected) in [
+            (
+                None,
+                "mosquitto_sub -h 127.0.0.1 -p 1 -u fan -P sesame -i fan -q 1 -t actuators/fan -v",
+            ),
+            (
+                ca,
+                "mosquitto_sub -h 127.0.0.1 -p 1 --cafile devices/fan/ca.crt -u fan -P sesame -i fan -q 1 -t actuators/fan -v",
+            ),
+        ] {
+            let login = Login::Password { password: "sesame".to_owned(), ca };
+            let lines = of("fan", &login, "127.0.0.1:1", &greenhouse());
+            assert_eq!(lines.subscribe.unwrap(), expected);
+        }
     }
 
     #[test]

@@ -51,18 +51,15 @@ fn port(protocol: &str, address: SocketAddr) -> Check {
 
 fn certificates(devices: &[Device], now_ms: u64) -> Check {
     let name = "certificates";
-    let ends_before = |moment: u64| devices.iter().find(|device| device.expires_ms <= moment);
-    let fix = |device: &Device| {
-        format!(
-            "`tomte device remove {0} && tomte device add {0}`, then copy the files",
-            device.name
-        )
-    };
+    let ends = |device: &Device| device.expires_ms.unwrap_or(u64::MAX);
+    let ends_before = |moment: u64| devices.iter().find(|device| ends(device) <= moment);
+    let fix =
+        |device: &Device| format!("`tomte device renew {}`, then copy the files", device.name);
     if let Some(device) = ends_before(now_ms) {
         return Check::problem(name, format!("that of {} has ended", device.name), fix(device));
     }
     if let Some(device) = ends_before(now_ms + ENDS_SOON_MS) {
-        let left = long_span_ms(device.expires_ms - now_ms);
+        let left = long_span_ms(ends(device) - now_ms);
         return Check::warning(
             name,
             format!("that of {} ends in {left}", device.name),
@@ -80,8 +77,9 @@ mod tests {
     fn device(expires_ms: u64) -> Device {
         Device {
             name: "fan".to_owned(),
-            fingerprint: String::new(),
-            expires_ms,
+            fingerprint: Some(String::new()),
+            expires_ms: Some(expires_ms),
+            has_password: false,
             connected: false,
             declared: true,
         }

@@ -45,6 +45,7 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
     Limits {
         max_packet,
         max_connections: number(written.max_connections, default.max_connections),
+        max_connecting: number(written.max_connecting, default.max_connecting),
         max_sessions: number(written.max_sessions, default.max_sessions),
         max_subscriptions: number(written.max_subscriptions, default.max_subscriptions),
         receive_maximum: number(written.receive_maximum, default.receive_maximum),

@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::manifest::diagnostic::Complaint;
 use crate::manifest::key_path::{KeyPath, path};
 use crate::manifest::meant::{Listener, Listeners};
-use crate::manifest::written::{self, Address, Anonymous, Mqtts, MqttsTable};
+use crate::manifest::written::{self, Address, LetIn, Mqtts, MqttsTable};
 
 /// Where MQTT over TLS is by default: the port that IANA gave to it.
 const DEFAULT_MQTTS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8883);
@@ -30,6 +30,7 @@ pub(super) fn listeners(
         mqtts: mqtts.map(|table| mqtts_listener(table, context)),
         mqtt: written.mqtt.map(|table| mqtt_listener(&table, context)),
         http: written.http.map(|http| address(&http.bind, &path(["listeners", "http"]), context)),
+        origins: origins(written.origins.unwrap_or_default(), context),
     };
     check_distinct(&listeners, context);
     listeners
@@ -38,43 +39,87 @@ pub(super) fn listeners(
 fn mqtts_listener(table: MqttsTable, context: &mut Context<'_, '_, '_>) -> Listener {
     let key = path(["listeners", "mqtts"]);
     let bind = table.bind.map_or(DEFAULT_MQTTS, |bind| address(&bind, &key, context));
-    Listener { bind, anonymous: anonymous(table.anonymous, bind, &key, context) }
+    let anonymous = table.anonymous;
+    Listener {
+        bind,
+        anonymous: let_in(anonymous, Without::Identity, bind, &key, context),
+        password: table.password.unwrap_or(false),
+    }
 }
 
 fn mqtt_listener(table: &written::Mqtt, context: &mut Context<'_, '_, '_>) -> Listener {
     let key = path(["listeners", "mqtt"]);
     let bind = address(&table.bind, &key, context);
-    if matches!(table.anonymous, None | Some(Anonymous::Switch(false))) {
-        let complaint = Complaint::new("plain TCP knows no identities, so nobody could connect")
-            .expected("anonymous = true, or anonymous = \"anywhere\"")
-            .help("for devices with an identity use the listener mqtts");
+    let listener = Listener {
+        bind,
+        anonymous: let_in(table.anonymous, Without::Identity, bind, &key, context),
+        password: let_in(table.password, Without::Encryption, bind, &key, context),
+    };
+    if !listener.anonymous && !listener.password {
+        let complaint = Complaint::new("plain TCP knows no certificates, so nobody could connect")
+            .expected("anonymous = true or password = true, or \"anywhere\" for one of them")
+            .help("for devices with a certificate use the listener mqtts");
         context.complain(&key.key("anonymous"), complaint);
-        return Listener { bind, anonymous: false };
     }
-    Listener { bind, anonymous: anonymous(table.anonymous, bind, &key, context) }
+    listener
 }
 
-/// Clients without an identity are let in from other machines only where that was said in so many
-/// words.
-fn anonymous(
-    written: Option<Anonymous>,
+/// What a client that is let in does without.
+#[derive(Clone, Copy)]
+enum Without {
+    Identity,
+    Encryption,
+}
+
+/// Such clients are let in from other machines only where that was said in so many words.
+fn let_in(
+    written: Option<LetIn>,
+    without: Without,
     bind: SocketAddr,
     listener: &KeyPath,
     context: &mut Context<'_, '_, '_>,
 ) -> bool {
     match written {
-        None | Some(Anonymous::Switch(false)) => false,
-        Some(Anonymous::Word(_)) => true,
-        Some(Anonymous::Switch(true)) => {
-            if !bind.ip().is_loopback() {
-                let message = format!("anybody who reaches {bind} could connect without identity");
-                let complaint = Complaint::new(message)
-                    .expected("a loopback address such as 127.0.0.1, or anonymous = \"anywhere\"");
-                context.complain(&listener.key("anonymous"), complaint);
-            }
-            true
-        }
+        None | Some(LetIn::Switch(false)) => return false,
+        Some(LetIn::Switch(true)) if !bind.ip().is_loopback() => {}
+        Some(LetIn::Switch(true) | LetIn::Word(_)) => return true,
     }
+    let (key, message) = match without {
+        Without::Identity => {
+            ("anonymous", format!("anybody who reaches {bind} could connect without identity"))
+        }
+        Without::Encryption => (
+            "password",
+            format!("passwords would travel to {bind} so that others on the way can read them"),
+        ),
+    };
+    let expected = format!("a loopback address such as 127.0.0.1, or {key} = \"anywhere\"");
+    context.complain(&listener.key(key), Complaint::new(message).expected(&expected));
+    true
+}
+
+/// An origin is what a browser sends: a scheme, a host, perhaps a port (RFC 6454, section 6.2).
+fn origins(written: Vec<String>, context: &mut Context<'_, '_, '_>) -> Vec<String> {
+    let mut origins = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        if is_origin(text) {
+            origins.push(text.to_ascii_lowercase());
+            continue;
+        }
+        let complaint = Complaint::new(format!("{text:?} is not the origin of a web page"))
+            .expected("a scheme and a host without a path, such as \"https://dashboard.example\"");
+        context.complain(&path(["listeners", "origins"]).index(index), complaint);
+    }
+    origins
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    !scheme.is_empty()
+        && scheme.chars().all(|c| c.is_ascii_alphabetic())
+        && !authority.is_empty()
+        && authority.chars().all(is_name)
 }
 
 fn address(

@@ -735,14 +735,40 @@ fn listeners_that_let_the_wrong_people_in() {
     check(
         "[listeners]\nmqtt = { bind = \"127.0.0.1:1883\" }\n",
         expect![[r#"
-        error: listeners.mqtt.anonymous: plain TCP knows no identities, so nobody could connect
-         --> tomte.toml:2:8
-          |
-        2 | mqtt = { bind = "127.0.0.1:1883" }
-          |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-          = expected: anonymous = true, or anonymous = "anywhere"
-          = help: for devices with an identity use the listener mqtts
-    "#]],
+            error: listeners.mqtt.anonymous: plain TCP knows no certificates, so nobody could connect
+             --> tomte.toml:2:8
+              |
+            2 | mqtt = { bind = "127.0.0.1:1883" }
+              |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              = expected: anonymous = true or password = true, or "anywhere" for one of them
+              = help: for devices with a certificate use the listener mqtts
+        "#]],
+    );
+    check(
+        "[listeners]\nmqtt = { bind = \"0.0.0.0:1883\", password = true }\n\
+         origins = [\"dashboard.example\", \"https://a/b\"]\n",
+        expect![[r#"
+            error: listeners.mqtt.password: passwords would travel to 0.0.0.0:1883 so that others on the way can read them
+             --> tomte.toml:2:44
+              |
+            2 | mqtt = { bind = "0.0.0.0:1883", password = true }
+              |                                            ^^^^
+              = expected: a loopback address such as 127.0.0.1, or password = "anywhere"
+
+            error: listeners.origins[0]: "dashboard.example" is not the origin of a web page
+             --> tomte.toml:3:12
+              |
+            3 | origins = ["dashboard.example", "https://a/b"]
+              |            ^^^^^^^^^^^^^^^^^^^
+              = expected: a scheme and a host without a path, such as "https://dashboard.example"
+
+            error: listeners.origins[1]: "https://a/b" is not the origin of a web page
+             --> tomte.toml:3:33
+              |
+            3 | origins = ["dashboard.example", "https://a/b"]
+              |                                 ^^^^^^^^^^^^^
+              = expected: a scheme and a host without a path, such as "https://dashboard.example"
+        "#]],
     );
     check(
         "[listeners]\nmqtt = { bind = \"localhost\", anonymous = true }\n",

@@ -58,10 +58,12 @@ fn a_first_deployment_adds_all() {
         + listeners.mqtts
             anonymous: false
             bind: 0.0.0.0:8883
+            password: false
         + limits
             call_payload: 6MiB
             connect_timeout: 10s
             functions_memory: auto
+            max_connecting: 1000
             max_connections: 10000
             max_hops: 16
             max_packet: 1MiB

@@ -60,6 +60,13 @@ fn listeners_mean_what_they_say() {
     assert!(listeners("mqtts = true").mqtts.is_some());
     let open = listeners("mqtts = { anonymous = \"anywhere\" }").mqtts.unwrap();
     assert_eq!((open.bind.port(), open.anonymous), (8883, true));
+    let thin = listeners("mqtt = { bind = \"127.0.0.1:1\", password = true }").mqtt.unwrap();
+    assert_eq!((thin.anonymous, thin.password), (false, true));
+    let far = "mqtt = { bind = \"0.0.0.0:1\", password = \"anywhere\" }";
+    assert!(listeners(far).mqtt.unwrap().password);
+    assert!(listeners("mqtts = { password = true }").mqtts.unwrap().password);
+    let pages = "origins = [\"https://Dashboard.example\", \"http://localhost:3000\"]";
+    assert_eq!(listeners(pages).origins, ["https://dashboard.example", "http://localhost:3000"]);
     let six = listeners("mqtt = { bind = \"[::1]:0\", anonymous = true }").mqtt.unwrap();
     assert!(six.bind.is_ipv6());
     assert_eq!(listeners("http = { bind = \"0.0.0.0:9464\" }").http.unwrap().port(), 9464);
@@ -71,6 +78,7 @@ fn every_limit_can_be_set() {
         r#"[limits]
         max_packet = "64KiB"
         max_connections = 1
+        max_connecting = 17
         max_sessions = 2
         max_subscriptions = 3
         receive_maximum = 65535
@@ -95,6 +103,7 @@ fn every_limit_can_be_set() {
     let expect = Limits {
         max_packet: ByteSize::kib(64),
         max_connections: 1,
+        max_connecting: 17,
         max_sessions: 2,
         max_subscriptions: 3,
         receive_maximum: 65_535,
