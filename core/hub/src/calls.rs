@@ -414,7 +414,7 @@ impl Hub {
             from_session: None,
             receipt: None,
             expires: Time::NEVER,
-            hops: cause.hops + 1,
+            hops: cause.hops.saturating_add(1),
             cause: Some(cause.id),
         };
         self.fan_out(now, &incoming);

@@ -367,6 +367,11 @@ impl Bed {
         found
     }
 
+    /// The bytes that the client received since the last look.
+    pub(super) fn bytes(&mut self, slot: Slot) -> Vec<u8> {
+        std::mem::take(&mut self.outputs[slot.0 as usize])
+    }
+
     /// The assignments that were made since the last look, as (worker, call, payload).
     pub(super) fn assignments(&mut self) -> Vec<crate::Assignment> {
         let taken = std::mem::take(&mut self.effects);

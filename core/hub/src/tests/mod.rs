@@ -9,4 +9,5 @@ mod promises;
 mod protocol;
 mod shares;
 mod shares_model;
+mod statements;
 mod wills;

@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use tomte_mqtt::codec::{ReasonCode, Will};
+
+use super::*;
+
+#[test]
+fn a_session_is_resumed_or_begun_anew_as_the_client_asks() {
+    for version in BOTH {
+        let mut bed = broker();
+        let publisher = client(&mut bed, Version::V5, "p");
+        let kept = bed.connect_kept("s", version);
+        assert_eq!(bed.received(kept), ["connack Success present=false"], "there was none");
+        bed.subscribe(kept, "a", QOS1);
+        bed.drop_connection(kept);
+        bed.publish(publisher, "a", "1", QOS1, 1);
+        let kept = bed.connect_kept("s", version);
+        let expect = ["connack Success present=true", "publish a 1 qos=1 id=1"];
+        assert_eq!(bed.received(kept), expect, "with its subscriptions and what came");
+        bed.drop_connection(kept);
+        let clean = client(&mut bed, version, "s");
+        bed.publish(publisher, "a", "2", QOS1, 2);
+        assert_eq!(bed.received(clean), Vec::<String>::new());
+        bed.drop_connection(clean);
+        let kept = bed.connect_kept("s", version);
+        assert_eq!(bed.received(kept), ["connack Success present=false"], "nothing of it is left");
+    }
+}
+
+#[test]
+fn retained_messages_outlive_the_session_of_their_publisher() {
+    let mut bed = broker();
+    let publisher = client(&mut bed, Version::V311, "p");
+    retain(&mut bed, publisher, "a", "kept");
+    bed.drop_connection(publisher);
+    let late = client(&mut bed, Version::V311, "late");
+    bed.subscribe(late, "a", QOS0);
+    assert_eq!(bed.received(late)[1], "publish a kept qos=0 id=0 retain");
+}
+
+#[test]
+fn a_second_connect_ends_the_connection() {
+    for version in BOTH {
+        let mut bed = broker();
+        let slot = client(&mut bed, version, "s");
+        send(&mut bed, slot, version, &Packet::Connect(Box::new(Connect::new(version, "s"))));
+        assert!(is_breach(&bed, slot));
+        let told = if version == Version::V5 { vec!["disconnect ProtocolError"] } else { vec![] };
+        assert_eq!(bed.received(slot), told);
+    }
+}
+
+#[test]
+fn a_client_that_connects_twice_loses_its_first_connection() {
+    for version in BOTH {
+        let mut bed = broker();
+        let (first, second) = (client(&mut bed, version, "s"), client(&mut bed, version, "s"));
+        assert!(is_closed(&bed, first) && !is_closed(&bed, second));
+        let mut told = Vec::new();
+        each(&mut bed, first, version, |packet| {
+            let Packet::Disconnect(disconnect) = packet else { panic!("{packet:?}") };
+            assert_eq!(disconnect.session_expiry_seconds, None, "that is for clients to say");
+            told.push(disconnect.reason);
+        });
+        let expect =
+            if version == Version::V5 { vec![ReasonCode::SessionTakenOver] } else { vec![] };
+        assert_eq!(told, expect);
+    }
+}
+
+#[test]
+fn nothing_that_follows_a_refused_connect_is_looked_at() {
+    let mut bed = broker();
+    let slot = bed.open("", Version::V5);
+    let mut refused = Connect::new(Version::V5, "s");
+    refused.properties.authentication_method = Some("m");
+    let mut bytes = Vec::new();
+    codec::encode_connect(&mut bytes, &refused);
+    let head = PublishHead { topic: "a", retain: true, ..PublishHead::default() };
+    codec::encode_publish(&mut bytes, Version::V5, &head, b"x");
+    codec::encode_pingreq(&mut bytes);
+    bed.send(slot, &bytes);
+    assert_eq!(bed.received(slot), ["connack BadAuthenticationMethod present=false"]);
+    assert!(is_closed(&bed, slot));
+    assert_eq!(bed.hub.view().retained, 0);
+}
+
+#[test]
+fn packets_that_follow_connect_at_once_are_answered_after_connack() {
+    for version in BOTH {
+        let mut bed = broker();
+        let slot = bed.open("", version);
+        let mut bytes = Vec::new();
+        codec::encode_connect(&mut bytes, &Connect::new(version, "s"));
+        codec::encode_pingreq(&mut bytes);
+        bed.send(slot, &bytes);
+        assert_eq!(bed.received(slot), ["connack Success present=false", "Pingresp"]);
+    }
+}
+
+#[test]
+fn a_client_that_never_connects_is_sent_nothing() {
+    let mut bed = broker();
+    let slot = bed.open("", Version::V5);
+    bed.advance(Duration::from_secs(60));
+    assert!(is_closed(&bed, slot));
+    assert!(bed.bytes(slot).is_empty(), "DISCONNECT only follows CONNACK");
+}
+
+#[test]
+fn identifiers_of_one_to_23_letters_and_digits_are_accepted() {
+    let all = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut bed = broker();
+    for version in BOTH {
+        for length in 1..=23 {
+            for start in 0..all.len() - length {
+                let slot = client(&mut bed, version, &all[start..start + length]);
+                bed.drop_connection(slot);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_belongs_to_its_client_identifier() {
+    let mut bed = broker();
+    let one = bed.connect_kept("one", Version::V5);
+    bed.subscribe(one, "a", QOS0);
+    let two = bed.connect_kept("two", Version::V5);
+    assert_eq!(bed.received(two), ["connack Success present=false"]);
+    bed.publish(two, "a", "x", QOS0, 0);
+    assert_eq!(bed.received(two), Vec::<String>::new());
+    assert_eq!(bed.received(one).last().unwrap(), "publish a x qos=0 id=0");
+}
+
+#[test]
+fn a_will_is_retained_when_it_says_so_and_only_then() {
+    for version in BOTH {
+        for is_retained in [true, false] {
+            let mut bed = broker();
+            let mut with_will = Connect::new(version, "w");
+            with_will.will =
+                Some(Will { topic: "a", payload: b"gone", retain: is_retained, ..Will::default() });
+            let slot = connect(&mut bed, &with_will);
+            bed.drop_connection(slot);
+            let late = client(&mut bed, version, "late");
+            bed.subscribe(late, "a", QOS0);
+            let words = bed.received(late);
+            let expect = "publish a gone qos=0 id=0 retain".to_owned();
+            assert_eq!(words.contains(&expect), is_retained, "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn connack_has_no_response_information_and_no_authentication_method() {
+    let mut bed = broker();
+    for asks in [None, Some(false), Some(true)] {
+        let mut asking = Connect::new(Version::V5, "s");
+        asking.properties.request_response_information = asks;
+        let slot = connect(&mut bed, &asking);
+        each(&mut bed, slot, Version::V5, |packet| {
+            let Packet::Connack(connack) = packet else { panic!("{packet:?}") };
+            assert_eq!(connack.properties.response_information, None);
+            assert_eq!(connack.properties.authentication_method, None);
+            // All qualities of service are there, so no maximum is named.
+            assert_eq!(connack.properties.maximum_qos, None);
+        });
+    }
+}

@@ -1,0 +1,223 @@
+use tomte_mqtt::codec::{RetainHandling, Unsubscribe};
+
+use super::*;
+
+fn asked(filter: &str, qos: QoS) -> Subscription<'_> {
+    Subscription::new(filter, qos)
+}
+
+#[test]
+fn retain_handling_decides_which_subscription_gets_retained_messages() {
+    let mut bed = broker();
+    let publisher = client(&mut bed, Version::V5, "p");
+    retain(&mut bed, publisher, "a", "kept");
+    let subscriber = client(&mut bed, Version::V5, "s");
+    let kept = "publish a kept qos=0 id=0 retain";
+    for (handling, first, again) in [
+        (RetainHandling::Send, true, true),
+        (RetainHandling::SendIfNew, true, false),
+        (RetainHandling::DoNotSend, false, false),
+    ] {
+        let subscription = Subscription { retain_handling: handling, ..asked("a", QOS0) };
+        for expect in [first, again] {
+            subscribe(&mut bed, subscriber, Version::V5, &[subscription]);
+            let words = bed.received(subscriber);
+            assert_eq!(words.contains(&kept.to_owned()), expect, "{handling:?}: {words:?}");
+        }
+        let filters = vec!["a"];
+        let unsubscribe = Unsubscribe { packet_id: 2, filters, ..Unsubscribe::default() };
+        send(&mut bed, subscriber, Version::V5, &Packet::Unsubscribe(unsubscribe));
+        bed.received(subscriber);
+    }
+}
+
+#[test]
+fn the_retain_flag_tells_an_old_message_from_a_new_one_unless_the_subscriber_asks_for_it() {
+    let mut bed = broker();
+    let publisher = client(&mut bed, Version::V5, "p");
+    let (plain, as_published) =
+        (client(&mut bed, Version::V5, "a"), client(&mut bed, Version::V5, "b"));
+    let old = client(&mut bed, Version::V311, "c");
+    subscribe(&mut bed, plain, Version::V5, &[asked("a", QOS0)]);
+    let subscription = Subscription { retain_as_published: true, ..asked("a", QOS0) };
+    subscribe(&mut bed, as_published, Version::V5, &[subscription]);
+    subscribe(&mut bed, old, Version::V311, &[asked("a", QOS0)]);
+    retain(&mut bed, publisher, "a", "1");
+    bed.publish(publisher, "a", "2", QOS0, 0);
+    for (slot, first) in [(plain, ""), (as_published, " retain"), (old, "")] {
+        let expect = [
+            "suback [Success]".to_owned(),
+            format!("publish a 1 qos=0 id=0{first}"),
+            "publish a 2 qos=0 id=0".to_owned(),
+        ];
+        assert_eq!(bed.received(slot), expect);
+    }
+    // Because of a new subscription it has the flag, in both versions.
+    let late = client(&mut bed, Version::V311, "d");
+    subscribe(&mut bed, late, Version::V311, &[asked("a", QOS0)]);
+    assert_eq!(bed.received(late), ["suback [Success]", "publish a 1 qos=0 id=0 retain"]);
+}
+
+#[test]
+fn no_local_keeps_a_clients_own_messages_from_it_and_no_others() {
+    let mut bed = broker();
+    let (own, other) = (client(&mut bed, Version::V5, "a"), client(&mut bed, Version::V5, "b"));
+    let subscription = Subscription { no_local: true, ..asked("a", QOS0) };
+    subscribe(&mut bed, own, Version::V5, &[subscription]);
+    bed.publish(own, "a", "own", QOS0, 0);
+    bed.publish(other, "a", "other", QOS0, 0);
+    assert_eq!(bed.received(own), ["suback [Success]", "publish a other qos=0 id=0"]);
+}
+
+#[test]
+fn overlapping_subscriptions_bring_the_highest_qos_and_all_identifiers() {
+    let mut bed = broker();
+    let publisher = client(&mut bed, Version::V5, "p");
+    let subscriber = client(&mut bed, Version::V5, "s");
+    for (filter, qos, id) in [("a", QOS0, Some(7)), ("+", QOS2, Some(9)), ("#", QOS1, None)] {
+        let subscribe = Subscribe {
+            packet_id: 1,
+            subscription_identifier: id,
+            subscriptions: vec![asked(filter, qos)],
+            ..Subscribe::default()
+        };
+        send(&mut bed, subscriber, Version::V5, &Packet::Subscribe(subscribe));
+    }
+    bed.received(subscriber);
+    bed.publish(publisher, "a", "x", QOS2, 1);
+    let mut found = bed.identifiers(subscriber);
+    assert_eq!(found.len(), 1, "one copy: {found:?}");
+    found[0].2.sort_unstable();
+    assert_eq!(found, [("x".to_owned(), 2, vec![7, 9])]);
+
+    let old = client(&mut bed, Version::V311, "old");
+    subscribe(&mut bed, old, Version::V311, &[asked("a", QOS0), asked("#", QOS1)]);
+    bed.received(old);
+    bed.publish(publisher, "a", "y", QOS2, 2);
+    assert_eq!(bed.received(old), ["publish a y qos=1 id=1"]);
+}
+
+#[test]
+fn a_subscription_that_is_made_again_replaces_the_old_one_and_loses_nothing() {
+    for version in BOTH {
+        let mut bed = broker();
+        let publisher = client(&mut bed, Version::V5, "p");
+        retain(&mut bed, publisher, "a", "kept");
+        let subscriber = client(&mut bed, version, "s");
+        subscribe(&mut bed, subscriber, version, &[asked("a", QOS1)]);
+        bed.publish(publisher, "a", "1", QOS1, 1);
+        subscribe(&mut bed, subscriber, version, &[asked("a", QOS0)]);
+        bed.publish(publisher, "a", "2", QOS1, 2);
+        let expect = [
+            "suback [GrantedQos1]",
+            "publish a kept qos=0 id=0 retain",
+            "publish a 1 qos=1 id=1",
+            "suback [Success]",
+            "publish a kept qos=0 id=0 retain",
+            "publish a 2 qos=0 id=0",
+        ];
+        assert_eq!(bed.received(subscriber), expect, "{version:?}");
+    }
+}
+
+#[test]
+fn several_filters_are_answered_together_in_their_order() {
+    for version in BOTH {
+        // One filter is not granted: no route leads there.
+        let mut bed = Bed::new(config(&[R("device:*", "a/#", None, "subscribers")], &[]));
+        let slot = client(&mut bed, version, "s");
+        let filters =
+            [asked("a/1", QOS2), asked("b", QOS1), asked("a/2", QOS0), asked("a/+", QOS1)];
+        subscribe(&mut bed, slot, version, &filters);
+        let refused = if version == Version::V5 { "NotAuthorized" } else { "UnspecifiedError" };
+        let expect = format!("suback [GrantedQos2, {refused}, Success, GrantedQos1]");
+        assert_eq!(bed.received(slot), [expect]);
+        let filters = vec!["a/2", "nothing", "a/1"];
+        let unsubscribe = Unsubscribe { packet_id: 7, filters, ..Unsubscribe::default() };
+        send(&mut bed, slot, version, &Packet::Unsubscribe(unsubscribe));
+        let reasons = match version {
+            Version::V5 => "[Success, NoSubscriptionExisted, Success]",
+            Version::V311 => "[]",
+        };
+        assert_eq!(bed.received(slot), [format!("unsuback {reasons}")]);
+        bed.publish(slot, "a/1", "x", QOS2, 1);
+        assert_eq!(bed.received(slot)[0], "publish a/1 x qos=1 id=1", "by the filter that is left");
+    }
+}
+
+#[test]
+fn answers_have_the_packet_identifier_of_the_question() {
+    for version in BOTH {
+        let mut bed = broker();
+        let slot = client(&mut bed, version, "s");
+        let subscriptions = vec![asked("a", QOS0)];
+        let subscribe = Subscribe { packet_id: 513, subscriptions, ..Subscribe::default() };
+        send(&mut bed, slot, version, &Packet::Subscribe(subscribe));
+        let unsubscribe =
+            Unsubscribe { packet_id: 514, filters: vec!["b"], ..Unsubscribe::default() };
+        send(&mut bed, slot, version, &Packet::Unsubscribe(unsubscribe));
+        let mut found = Vec::new();
+        each(&mut bed, slot, version, |packet| match packet {
+            Packet::Suback(suback) => found.push(suback.packet_id),
+            Packet::Unsuback(unsuback) => found.push(unsuback.packet_id),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(found, [513, 514]);
+    }
+}
+
+#[test]
+fn unsubscribe_compares_filters_by_character_and_is_always_answered() {
+    for version in BOTH {
+        let mut bed = broker();
+        let (publisher, slot) = (client(&mut bed, version, "p"), client(&mut bed, version, "s"));
+        subscribe(&mut bed, slot, version, &[asked("a/+", QOS0)]);
+        bed.received(slot);
+        // It matches the same topics, and is another filter.
+        for (filter, is_there) in [("a/b", true), ("a/#", true), ("A/+", true), ("a/+", false)] {
+            let filters = vec![filter];
+            let unsubscribe = Unsubscribe { packet_id: 3, filters, ..Unsubscribe::default() };
+            send(&mut bed, slot, version, &Packet::Unsubscribe(unsubscribe));
+            bed.publish(publisher, "a/b", "x", QOS0, 0);
+            let words = bed.received(slot);
+            assert!(words[0].starts_with("unsuback"), "{words:?}");
+            assert_eq!(words.len() > 1, is_there, "{filter}: {words:?}");
+        }
+    }
+}
+
+#[test]
+fn unsubscribe_stops_new_messages_and_completes_those_on_their_way() {
+    let mut bed = broker();
+    let publisher = client(&mut bed, Version::V5, "p");
+    let subscriber = bed.connect_kept("s", Version::V5);
+    bed.subscribe(subscriber, "a", QOS2);
+    bed.publish(publisher, "a", "1", QOS2, 1);
+    bed.received(subscriber);
+    let unsubscribe = Unsubscribe { packet_id: 3, filters: vec!["a"], ..Unsubscribe::default() };
+    send(&mut bed, subscriber, Version::V5, &Packet::Unsubscribe(unsubscribe));
+    bed.publish(publisher, "a", "2", QOS2, 2);
+    assert_eq!(bed.received(subscriber), ["unsuback [Success]"]);
+    bed.drop_connection(subscriber);
+    let subscriber = bed.connect_kept("s", Version::V5);
+    let expect = ["connack Success present=true", "publish a 1 qos=2 id=1 dup"];
+    assert_eq!(bed.received(subscriber), expect);
+}
+
+#[test]
+fn topics_are_compared_as_they_are_without_normalization() {
+    let mut bed = broker();
+    let (publisher, slot) =
+        (client(&mut bed, Version::V5, "p"), client(&mut bed, Version::V5, "s"));
+    // One letter, and a letter with a mark that looks the same; a slash too many; another case; the
+    // mark that begins some files.
+    let filters = ["\u{e4}", "a/b", "a", "x"].map(|filter| asked(filter, QOS0));
+    subscribe(&mut bed, slot, Version::V5, &filters);
+    bed.received(slot);
+    for topic in ["a\u{308}", "a//b", "/a/b", "A", "\u{feff}x"] {
+        bed.publish(publisher, topic, "other", QOS0, 0);
+    }
+    assert_eq!(bed.received(slot), Vec::<String>::new());
+    bed.publish(publisher, "\u{e4}", "same", QOS0, 0);
+    assert_eq!(bed.received(slot), ["publish \u{e4} same qos=0 id=0"]);
+}
