@@ -10,6 +10,7 @@ mod check;
 mod fuzz;
 mod generate;
 mod process;
+mod statements;
 mod test;
 mod test_summary;
 mod tidy;
@@ -25,14 +26,14 @@ const HELP: &str = "\
 Usage: cargo xtask VERB
 
   check           format, lints, cargo deny and tidy; changes nothing
-  tidy            layers, descriptions, names in ARCHITECTURE.md, docs/capabilities.md
+  tidy            layers, descriptions, names in ARCHITECTURE.md, capabilities, statements of MQTT
   test [FILTER]   installs what the tests need, then runs every test (or those that match)
   install-tools   installs what the tests need, below target/test-tools
   bench [ARG...]  builds and runs the benchmark; arguments go to tomte-bench
   fuzz [TARGET...] [--for 10m] [--merge] [FILE...]
                   runs libFuzzer over the targets of testing/fuzz, or a target over files
   capabilities    writes docs/capabilities.md anew from docs/capabilities.toml and the tests
-  generate        writes docs/reference/generated anew: JSON Schema, man pages, completions
+  generate        writes docs/reference/generated anew: schema, commands, counters, statements
 ";
 
 fn main() -> ExitCode {

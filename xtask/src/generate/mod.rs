@@ -1,7 +1,8 @@
 //! `cargo xtask generate`: the reference pages that code knows best.
 //!
 //! The program prints its own schema, defaults and help; the bodies of the control interface are read
-//! from their doc comments. A test compares the pages in the tree with what would be generated.
+//! from their doc comments, the statements of MQTT from their lists. A test compares the pages in the
+//! tree with what would be generated.
 
 mod bodies;
 mod command_line;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+use crate::statements;
 use crate::workspace::Workspace;
 
 const FOLDER: &str = "docs/reference/generated";
@@ -37,13 +39,15 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 fn pages(workspace: &Workspace) -> Result<Vec<(&'static str, String)>> {
     let tomte = binary(workspace)?;
     let print = |arguments: &[&str]| print_of(&tomte, workspace.root(), arguments);
-    Ok(vec![
+    let mut pages = vec![
         ("manifest.schema.json", print(&["schema"])?),
         ("default.toml", print(&["schema", "--defaults"])?),
         ("command-line.md", command_line::page(&print)?),
         ("control.md", bodies::page(&workspace.read(CONTROL)?)),
         ("counters.md", counters::page(&workspace.read(COUNTERS)?)),
-    ])
+    ];
+    pages.extend(statements::pages(workspace)?);
+    Ok(pages)
 }
 
 fn print_of(tomte: &Path, folder: &Path, arguments: &[&str]) -> Result<String> {

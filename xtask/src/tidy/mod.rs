@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use layers::Graph;
 
 use crate::capabilities;
+use crate::statements;
 use crate::workspace::Workspace;
 
 /// Checks every rule and prints each offence.
@@ -21,13 +22,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     offences.extend(architecture::offences(workspace)?);
     offences.extend(documents::offences(workspace)?);
     offences.extend(capabilities::offences(workspace)?);
+    offences.extend(statements::offences(workspace)?);
     for offence in &offences {
         eprintln!("tidy: {offence}");
     }
     match offences.len() {
         0 => {
             println!(
-                "tidy ok: {} crates, layers, names, documents, capabilities",
+                "tidy ok: {} crates, layers, names, documents, capabilities, statements",
                 graph.crates.len()
             );
             Ok(())

@@ -222,3 +222,43 @@ fn every_alias_up_to_the_maximum_is_accepted() {
     }
     assert!(!is_closed(&bed, slot));
 }
+
+#[test]
+fn a_publish_that_is_not_permitted_is_acknowledged_in_311() {
+    let mut bed = Bed::new(config(&[R("device:*", "a/#", None, "subscribers")], &[]));
+    let (old, new) = (client(&mut bed, Version::V311, "o"), client(&mut bed, Version::V5, "n"));
+    let watcher = client(&mut bed, Version::V5, "w");
+    bed.subscribe(watcher, "a/#", QOS0);
+    bed.received(watcher);
+    for slot in [old, new] {
+        bed.publish(slot, "b", "x", QOS1, 1);
+        bed.publish(slot, "b", "x", QOS2, 2);
+    }
+    assert_eq!(bed.received(old), ["puback 1 Success", "pubrec 2 Success"]);
+    assert_eq!(bed.received(new), ["puback 1 NotAuthorized", "pubrec 2 NotAuthorized"]);
+    assert!(bed.received(watcher).is_empty() && !is_closed(&bed, old));
+}
+
+#[test]
+fn a_message_on_its_way_does_not_expire() {
+    let mut bed = broker();
+    let publisher = client(&mut bed, Version::V5, "p");
+    let subscriber = bed.connect_kept("s", Version::V5);
+    bed.subscribe(subscriber, "a", QOS2);
+    bed.received(subscriber);
+    let message_expiry_seconds = Some(2);
+    let (topic, qos, packet_id) = ("a", QOS2, 1);
+    let head =
+        PublishHead { topic, qos, packet_id, message_expiry_seconds, ..PublishHead::default() };
+    bed.publish_with(publisher, head, "x");
+    assert_eq!(bed.received(subscriber), ["publish a x qos=2 id=1"]);
+    bed.drop_connection(subscriber);
+    bed.advance(Duration::from_secs(10));
+    let subscriber = bed.connect_kept("s", Version::V5);
+    let expect = ["connack Success present=true", "publish a x qos=2 id=1 dup"];
+    assert_eq!(bed.received(subscriber), expect);
+    // The publisher's side goes on as well.
+    bed.received(publisher);
+    send(&mut bed, publisher, Version::V5, &Packet::Pubrel(Ack::success(1)));
+    assert_eq!(bed.received(publisher), ["pubcomp 1 Success"]);
+}

@@ -168,3 +168,70 @@ fn connack_has_no_response_information_and_no_authentication_method() {
         });
     }
 }
+
+#[test]
+fn an_identifier_that_is_too_long_is_refused() {
+    let long = "x".repeat(300);
+    for version in BOTH {
+        let mut bed = broker();
+        let slot = connect(&mut bed, &Connect::new(version, &long));
+        assert_eq!(bed.received(slot), ["connack ClientIdentifierNotValid present=false"]);
+        assert!(is_closed(&bed, slot));
+    }
+}
+
+#[test]
+fn a_will_keeps_the_order_of_its_user_properties() {
+    let mut bed = broker();
+    let watcher = client(&mut bed, Version::V5, "watcher");
+    bed.subscribe(watcher, "a", QOS0);
+    bed.received(watcher);
+    let pairs = [("k", "2"), ("a", "1"), ("k", "1")];
+    let user: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let properties = tomte_base::Properties { user: user.clone(), ..Default::default() };
+    let mut with_will = Connect::new(Version::V5, "w");
+    let properties = Some(Box::new(properties));
+    with_will.will = Some(Will { topic: "a", properties, ..Will::default() });
+    let slot = connect(&mut bed, &with_will);
+    bed.drop_connection(slot);
+    let mut found = Vec::new();
+    each(&mut bed, watcher, Version::V5, |packet| {
+        let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
+        found.extend(publish.properties.to_owned_properties().map(|properties| properties.user));
+    });
+    assert_eq!(found, [user]);
+}
+
+#[test]
+fn packets_with_wrong_flags_or_reserved_bits_end_the_connection() {
+    let malformed: [&[u8]; 7] = [
+        // PUBREL, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT with other flags.
+        &[0x60, 2, 0, 1],
+        &[0x80, 6, 0, 1, 0, 1, b'a', 0],
+        &[0xA0, 5, 0, 1, 0, 1, b'a'],
+        &[0xC1, 0],
+        &[0xE1, 0],
+        // PUBLISH of QoS 3, and a subscription with a reserved bit, in the form of each version.
+        &[0x36, 5, 0, 1, b'a', 0, 1],
+        &[0x82, 6, 0, 1, 0, 1, b'a', 0x80],
+    ];
+    for version in BOTH {
+        for bytes in malformed {
+            let mut bed = broker();
+            let slot = client(&mut bed, version, "s");
+            bed.send(slot, bytes);
+            assert!(is_breach(&bed, slot), "{bytes:02x?}");
+            let told = match version {
+                Version::V5 => vec!["disconnect MalformedPacket"],
+                Version::V311 => vec![],
+            };
+            assert_eq!(bed.received(slot), told, "{bytes:02x?}");
+        }
+    }
+    let mut bed = broker();
+    for bytes in [&[0xF1, 0][..], &[0x82, 7, 0, 1, 0, 0, 1, b'a', 0x40]] {
+        let slot = client(&mut bed, Version::V5, "s");
+        bed.send(slot, bytes);
+        assert!(is_breach(&bed, slot), "{bytes:02x?}");
+    }
+}

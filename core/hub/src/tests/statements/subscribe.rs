@@ -221,3 +221,20 @@ fn topics_are_compared_as_they_are_without_normalization() {
     bed.publish(publisher, "\u{e4}", "same", QOS0, 0);
     assert_eq!(bed.received(slot), ["publish \u{e4} same qos=0 id=0"]);
 }
+
+#[test]
+fn a_suback_leaves_its_reason_string_out_where_the_client_could_not_take_it() {
+    let mut bed = Bed::new(config(&[R("device:*", "a/#", None, "subscribers")], &[]));
+    let mut narrow = Connect::new(Version::V5, "s");
+    narrow.properties.maximum_packet_bytes = Some(40);
+    for (limit, is_there) in [(40, false), (1_000, true)] {
+        narrow.properties.maximum_packet_bytes = Some(limit);
+        let slot = connect(&mut bed, &narrow);
+        bed.received(slot);
+        bed.subscribe(slot, "b", QOS0);
+        each(&mut bed, slot, Version::V5, |packet| {
+            let Packet::Suback(suback) = packet else { panic!("{packet:?}") };
+            assert_eq!(suback.reason_string.is_some(), is_there);
+        });
+    }
+}

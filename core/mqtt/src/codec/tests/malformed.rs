@@ -131,6 +131,18 @@ fn texts_that_are_not_utf_8_are_refused() {
         let publish = format!("30 {remaining:02X} 00{length:02X} {bad}");
         refused(V311, &publish, E::InvalidUtf8);
     }
+    for everywhere in [
+        "30 08 0001'a' 04 03000180",
+        "30 08 0001'a' 04 08000180",
+        "30 0B 0001'a' 07 26 000180 0001'v'",
+        "30 0B 0001'a' 07 26 0001'k' 000180",
+        "82 07 0001 00 000180 00",
+        "10 0E 0004'MQTT' 05 02 0000 00 000180",
+        "10 11 0004'MQTT' 05 82 0000 00 0001'c' 000180",
+        "10 14 0004'MQTT' 05 06 0000 00 0001'c' 00 000180 0000",
+    ] {
+        refused(V5, everywhere, E::InvalidUtf8);
+    }
     refused(V311, "A2 05 0001 0001 00", E::NullCharacter);
     refused(V5, "E0 06 00 04 1F0001 00", E::NullCharacter);
 }
