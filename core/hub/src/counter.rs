@@ -54,6 +54,8 @@ counters! {
     DropNoSubscriber => "tomte_messages_dropped_total{reason=\"no_subscriber\"}",
     /// No member of a group could take or keep it.
     DropNoMember => "tomte_messages_dropped_total{reason=\"no_member\"}",
+    /// A message rule did not choose this receiver, who subscribed to the topic.
+    Withheld => "tomte_messages_dropped_total{reason=\"withheld\"}",
     /// QoS 0 for a client whose output buffer was full.
     DropSlowReader => "tomte_messages_dropped_total{reason=\"slow_reader\"}",
     /// QoS 0 for a session whose client is away.

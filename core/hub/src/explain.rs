@@ -1,11 +1,14 @@
 //! What would happen to a message that nobody sent: the same looks as `fan_out.rs`, without effect.
 
-use tomte_base::{Properties, Source, Time, TopicName};
+use std::sync::Arc;
+
+use tomte_base::{DeviceName, Properties, Source, Time, TopicName};
 use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::Hub;
 use crate::fan_out::MatchSet;
 use crate::flow::{Hop, HopKind, Trace};
+use crate::session::Session;
 
 impl Hub {
     /// Tells hop by hop what would happen to a message of `source` on `topic`.
@@ -20,7 +23,7 @@ impl Hub {
         let set = self.match_set(topic);
         let view = MessageView::new(topic, payload, source, properties);
         let mut hops = Vec::new();
-        let mut n_allowed = 0;
+        let (mut n_allowed, mut matching) = (0, Vec::new());
         for &index in &set.routes {
             let route = &self.config.table.routes()[index as usize];
             if !route.from.iter().any(|pattern| pattern.matches(source)) {
@@ -43,11 +46,16 @@ impl Hub {
                 None | Some((_, Ok(true))) => {
                     let when =
                         verdict.map(|(text, _)| format!("when {text}, ")).unwrap_or_default();
-                    let detail = format!("{when}to {}", route.to);
+                    let detail = format!("{when}to {}{}", route.to, route.describe_rule());
                     hops.push(route_hop(now, &route.label, "matches", detail, false));
-                    hops.extend(self.would_reach(now, &set, index));
+                    matching.push((hops.len(), index));
                 }
             }
+        }
+        let mut told = self.would_follow(now, &set, &matching, &view);
+        // Behind the route that leads to them.
+        for (at, _) in matching.iter().rev() {
+            hops.splice(at..at, told.pop().unwrap_or_default());
         }
         if n_allowed == 0 {
             let detail = format!("no route from {source} takes {topic}");
@@ -63,8 +71,48 @@ impl Hub {
         hops
     }
 
-    fn would_reach(&self, now: Time, set: &MatchSet, route: u32) -> Vec<Hop> {
-        let route = &self.config.table.routes()[route as usize];
+    /// Tells what each matching route would lead to.
+    fn would_follow(
+        &mut self,
+        now: Time,
+        set: &Arc<MatchSet>,
+        matching: &[(usize, u32)],
+        view: &MessageView<'_>,
+    ) -> Vec<Vec<Hop>> {
+        let routes = self.config.table.routes();
+        let withholds = |index: u32| routes[index as usize].rule.withhold;
+        let by = matching.iter().map(|(_, index)| *index).find(|index| withholds(*index));
+        let by = by.map(|index| routes[index as usize].label.clone());
+        let follow = |(_, index): &(usize, u32)| {
+            let route = &self.config.table.routes()[*index as usize];
+            let is_for_function = matches!(route.to, RouteTo::Function(_));
+            if let Some(by) = by.as_ref().filter(|_| !route.rule.withhold && !is_for_function) {
+                let detail = format!("{by} withholds the message from whom it does not choose");
+                return vec![route_hop(now, &route.label, "would be passed over", detail, true)];
+            }
+            let set = match &route.rule.publish_as {
+                None => Arc::clone(set),
+                Some(template) => match template.render(view.topic()) {
+                    Ok(topic) => self.match_set(&topic),
+                    Err(error) => {
+                        let detail = format!("publish_as {template}: {error}");
+                        return vec![route_hop(now, "", "would be dropped", detail, true)];
+                    }
+                },
+            };
+            self.would_reach(now, &set, *index, view)
+        };
+        matching.iter().map(follow).collect()
+    }
+
+    fn would_reach(
+        &self,
+        now: Time,
+        set: &MatchSet,
+        index: u32,
+        view: &MessageView<'_>,
+    ) -> Vec<Hop> {
+        let route = &self.config.table.routes()[index as usize];
         match &route.to {
             RouteTo::Function(function) => {
                 let counts = self.scheduler.function(function);
@@ -80,7 +128,11 @@ impl Hub {
                 )]
             }
             RouteTo::Device(device) => {
-                let receivers = self.receivers(now, set, Some(device));
+                if let Some(no) = self.would_refuse(now, index, Some(device), device.as_str(), view)
+                {
+                    return vec![no];
+                }
+                let receivers = self.receivers(now, set, Some(device), |_| None);
                 if !receivers.is_empty() {
                     return receivers;
                 }
@@ -99,7 +151,10 @@ impl Hub {
                 vec![hop(now, HopKind::Delivery, device.as_str(), verdict, detail, bad)]
             }
             RouteTo::Subscribers => {
-                let receivers = self.receivers(now, set, None);
+                let receivers = self.receivers(now, set, None, |session| {
+                    let (device, name) = (session.owner.device(), session.owner.to_string());
+                    self.would_refuse(now, index, device, &name, view)
+                });
                 if !receivers.is_empty() {
                     return receivers;
                 }
@@ -113,7 +168,8 @@ impl Hub {
         &self,
         now: Time,
         set: &MatchSet,
-        device: Option<&tomte_base::DeviceName>,
+        device: Option<&DeviceName>,
+        refuse: impl Fn(&Session) -> Option<Hop>,
     ) -> Vec<Hop> {
         let sessions =
             set.sessions.iter().filter_map(|m| self.sessions[m.session as usize].as_ref());
@@ -122,6 +178,9 @@ impl Hub {
         sessions
             .filter(|session| device.is_none_or(|device| session.owner.device() == Some(device)))
             .map(|session| {
+                if let Some(no) = refuse(session) {
+                    return no;
+                }
                 let (verdict, detail) = if session.connection.is_some() {
                     ("would be delivered", format!("client {:?} is connected", session.client_id))
                 } else {

@@ -18,7 +18,7 @@ use crate::flow::{FlowEvent, Hop, HopKind};
 use crate::hub::Stored;
 use crate::record::{self, Destination};
 use crate::session::{Delivery, Keeper, Subscription};
-use crate::shares::Share;
+use crate::share_groups::Share;
 
 /// What stands in the topic tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,29 +54,6 @@ pub(crate) struct MatchedSession {
     pub(crate) session: u32,
     pub(crate) options: Subscription,
     pub(crate) ids: Option<Arc<[u32]>>,
-}
-
-/// The receivers that the routes chose for the message at hand.
-#[derive(Debug, Default)]
-pub(crate) struct Chosen {
-    /// Everybody who subscribed.
-    subscribers: bool,
-    /// Routes to one device.
-    devices: Vec<u32>,
-    /// Routes to a function.
-    functions: Vec<u32>,
-}
-
-impl Chosen {
-    fn clear(&mut self) {
-        self.subscribers = false;
-        self.devices.clear();
-        self.functions.clear();
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.subscribers && self.devices.is_empty() && self.functions.is_empty()
-    }
 }
 
 /// A message as it arrives, nothing copied.
@@ -127,6 +104,15 @@ pub(crate) struct Lazy<'a> {
 }
 
 impl<'a> Lazy<'a> {
+    pub(crate) fn new(
+        incoming: &'a Incoming<'a>,
+        topic: &'a TopicName,
+        id: MessageId,
+        now: Time,
+    ) -> Self {
+        Self { incoming, topic, id, now, message: None }
+    }
+
     pub(crate) fn incoming(&self) -> &'a Incoming<'a> {
         self.incoming
     }
@@ -188,35 +174,65 @@ impl Hub {
     /// this returns; acknowledgements are the caller's matter.
     pub(crate) fn fan_out(&mut self, now: Time, incoming: &Incoming<'_>) -> Routed {
         let set = self.match_set(incoming.topic);
-        let id = self.next_message;
-        self.next_message = id.next();
-        let mut lazy = Lazy { incoming, topic: &set.topic, id, now, message: None };
+        let id = self.take_message_number();
+        let mut lazy = Lazy::new(incoming, &set.topic, id, now);
         let traced = self.flow.admit(now);
         if traced {
             let message = Arc::clone(lazy.get());
             self.flow.begin(&message);
         }
-        let allowed = self.choose(now, incoming, &set, id);
+        let view = MessageView::new(
+            incoming.topic,
+            incoming.payload,
+            incoming.source,
+            incoming.properties,
+        );
+        let allowed = self.choose(now, incoming, &set, id, &view);
         if self.chosen.is_empty() {
             self.count_unrouted(now, incoming, id, allowed);
             return Routed { message: id, allowed, matched: false };
         }
-        let mut durable = Vec::new();
-        let n_subscribed = self.send_to_sessions(now, incoming, &set, &mut lazy, &mut durable);
-        let n_held = self.put_into_holds(now, &set, &mut lazy, &mut durable);
-        let n_called = self.call_functions(now, &mut lazy, &mut durable);
-        if incoming.retain && (self.chosen.subscribers || !self.chosen.devices.is_empty()) {
-            self.retain(now, &mut lazy);
+        // What goes on under a second topic is stored first: the record of this one ends the receipt
+        // of a QoS 2 message.
+        let n_withheld = self.counters.get(Counter::Withheld);
+        let rules = self.chosen.has_rules().then(|| self.apply_rules(now, &set, &view, &lazy));
+        let mut n_receivers = self.deliver(now, &set, &mut lazy);
+        if let Some((n_renamed, told)) = rules {
+            n_receivers += n_renamed;
+            self.tell_withheld(now, &set, id, &told);
         }
-        if !durable.is_empty() {
-            self.store(lazy.get(), durable, incoming.receipt);
-        }
-        let matched = n_subscribed + n_held + n_called > 0;
-        if !matched && !incoming.retain {
+        let matched = n_receivers > 0;
+        let is_withheld = self.counters.get(Counter::Withheld) > n_withheld;
+        if !matched && !incoming.retain && !is_withheld {
             self.counters.add(Counter::DropNoSubscriber);
             self.flow.hop(id, || no_subscriber(now));
         }
         Routed { message: id, allowed, matched }
+    }
+
+    /// Gives the message to whom the routes chose. Returns how many receivers there were.
+    pub(crate) fn deliver(&mut self, now: Time, set: &MatchSet, lazy: &mut Lazy<'_>) -> usize {
+        let incoming = lazy.incoming();
+        let mut durable = Vec::new();
+        let n_subscribed = self.send_to_sessions(now, incoming, set, lazy, &mut durable);
+        let n_held = self.put_into_holds(now, set, lazy, &mut durable);
+        let n_called = self.call_functions(now, lazy, &mut durable);
+        let chosen = &self.chosen;
+        let is_for_sessions =
+            chosen.subscribers || !chosen.devices.is_empty() || !chosen.only.is_empty();
+        if incoming.retain && is_for_sessions {
+            self.retain(now, lazy);
+        }
+        if !durable.is_empty() {
+            self.store(lazy.get(), durable, incoming.receipt);
+        }
+        n_subscribed + n_held + n_called
+    }
+
+    pub(crate) fn take_message_number(&mut self) -> MessageId {
+        let id = self.next_message;
+        self.next_message = id.next();
+        id
     }
 
     /// Evaluates the routes that the tree found. Returns whether one of them takes messages from
@@ -227,15 +243,10 @@ impl Hub {
         incoming: &Incoming<'_>,
         set: &MatchSet,
         id: MessageId,
+        view: &MessageView<'_>,
     ) -> bool {
         self.chosen.clear();
         let mut allowed = false;
-        let view = MessageView::new(
-            incoming.topic,
-            incoming.payload,
-            incoming.source,
-            incoming.properties,
-        );
         for &index in &set.routes {
             let route = &self.config.table.routes()[index as usize];
             if !route.from.iter().any(|pattern| pattern.matches(incoming.source)) {
@@ -243,7 +254,7 @@ impl Hub {
             }
             allowed = true;
             if let Some(condition) = &route.when {
-                match condition.evaluate(&view) {
+                match condition.evaluate(view) {
                     Ok(true) => {}
                     Ok(false) => {
                         self.flow
@@ -262,12 +273,14 @@ impl Hub {
             }
             self.route_matches[index as usize] += 1;
             self.flow.hop(id, || matched(now, route));
-            match &route.to {
-                RouteTo::Subscribers => self.chosen.subscribers = true,
-                RouteTo::Device(_) => self.chosen.devices.push(index),
-                RouteTo::Function(_) => self.chosen.functions.push(index),
+            let chooses_device = route.rule.only.is_some() && route.to != RouteTo::Subscribers;
+            if chooses_device && !self.rule_takes_device(now, id, index, view) {
+                self.chosen.withhold(index, &self.config.table.routes()[index as usize]);
+                continue;
             }
+            self.chosen.add(index, &self.config.table.routes()[index as usize]);
         }
+        self.pass_over(now, id);
         allowed
     }
 
@@ -286,9 +299,10 @@ impl Hub {
         }
     }
 
-    /// Tells whether the routes chose this owner.
-    pub(crate) fn is_chosen(&self, device: Option<&DeviceName>) -> bool {
+    /// Tells whether the routes chose this session, whose owner is that device.
+    pub(crate) fn is_chosen(&self, session: u32, device: Option<&DeviceName>) -> bool {
         self.chosen.subscribers
+            || self.chosen.sessions.binary_search(&session).is_ok()
             || device.is_some_and(|device| {
                 let routes = self.config.table.routes();
                 let to_it = |index: &u32| matches!(&routes[*index as usize].to, RouteTo::Device(d) if d == device);
@@ -310,7 +324,7 @@ impl Hub {
         let mut n_chosen = 0;
         for matched in &set.sessions {
             let Some(session) = self.sessions[matched.session as usize].as_ref() else { continue };
-            if !self.chosen.subscribers && !self.is_chosen(session.owner.device()) {
+            if !self.is_chosen(matched.session, session.owner.device()) {
                 continue;
             }
             n_chosen += 1;
@@ -503,7 +517,7 @@ fn merge_subscriptions(group: &[(u32, Subscription)]) -> MatchedSession {
 fn matched(at: Time, route: &tomte_route::Route) -> Hop {
     let when =
         route.when.as_ref().map(|when| format!("when {}, ", when.text())).unwrap_or_default();
-    let detail = format!("{when}to {}", route.to);
+    let detail = format!("{when}to {}{}", route.to, route.describe_rule());
     Hop {
         at,
         kind: HopKind::Route,
@@ -533,7 +547,7 @@ fn no_route(at: Time, incoming: &Incoming<'_>, allowed: bool) -> Hop {
     Hop { at, kind: HopKind::Admission, subject: String::new(), verdict, detail, bad: true }
 }
 
-fn no_subscriber(at: Time) -> Hop {
+pub(crate) fn no_subscriber(at: Time) -> Hop {
     Hop {
         at,
         kind: HopKind::Delivery,

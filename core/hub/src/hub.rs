@@ -12,17 +12,18 @@ use tomte_mqtt::codec::{Packet, ReasonCode};
 
 use crate::bodies::Bodies;
 use crate::calls::Calls;
+use crate::chosen::Chosen;
 use crate::connecting::Connecting;
 use crate::connection::{CloseReason, Connection, Peer, Slot};
 use crate::counter::{Counter, Counters};
-use crate::fan_out::{Chosen, Key, MatchSet};
+use crate::fan_out::{Key, MatchSet};
 use crate::flow::{Flow, FlowEvent};
 use crate::hold::Holds;
 use crate::ledger::{Kept, Ledger};
 use crate::password::{Attempts, Check};
 use crate::record::Record;
 use crate::session::{Owner, Session, Subscription};
-use crate::shares::Shares;
+use crate::share_groups::Shares;
 use crate::{Config, Destination, Effect};
 
 /// An acknowledgement that waits for the journal.

@@ -9,13 +9,14 @@
 //! What a question leads to: *What happens when a device connects?* `connect.rs`; *publishes?*
 //! `publish.rs`; *with a password?* `password.rs`; *subscribes?* `subscribe.rs`;
 //! *shares a subscription?* `shares.rs`;
-//! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?* `fan_out.rs`; *how does it
-//! reach them?* `deliver.rs`, `encode.rs`; *where does it wait?* `bodies.rs`; *how does a function
-//! run?* `calls.rs`; *what survives?* `record/`,
+//! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?*
+//! `fan_out.rs`, `rules.rs`; *how does it reach them?* `deliver.rs`, `encode.rs`; *where does it
+//! wait?* `bodies.rs`; *how does a function run?* `calls.rs`; *what survives?* `record/`,
 //! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
 
 mod bodies;
 mod calls;
+mod chosen;
 mod config;
 mod connect;
 mod connecting;
@@ -36,7 +37,9 @@ mod password;
 mod publish;
 mod record;
 mod recover;
+mod rules;
 mod session;
+mod share_groups;
 mod shares;
 mod subscribe;
 mod views;

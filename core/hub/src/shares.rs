@@ -13,11 +13,10 @@
 //! Only the end of the session passes a message on, never the end of a connection: the client may
 //! have it, and comes back for the rest.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use tomte_base::{QoS, SharedFilter, Time, TopicFilter};
-use tomte_broker::{Choice, Readiness, ShareGroup};
+use tomte_base::{QoS, Time, TopicFilter};
+use tomte_broker::{Choice, Readiness};
 
 use crate::Hub;
 use crate::counter::Counter;
@@ -27,95 +26,7 @@ use crate::fan_out::{Key, Lazy, MatchSet, MatchedSession};
 use crate::flow::{Hop, HopKind};
 use crate::record::{self, Destination, Record};
 use crate::session::{Delivery, Keeper, Session, Subscription};
-
-/// One member of a group.
-struct Member {
-    matched: MatchedSession,
-    /// Its session outlived its connections when it joined.
-    is_kept: bool,
-}
-
-/// A group.
-pub(crate) struct Share {
-    /// As clients write it, with `$share/` and the name.
-    pub(crate) filter: TopicFilter,
-    turns: ShareGroup<u32>,
-    members: HashMap<u32, Member>,
-    /// Members whose sessions outlive their connections, perhaps too many.
-    n_kept: usize,
-}
-
-impl Share {
-    pub(crate) fn members(&self) -> impl Iterator<Item = &MatchedSession> {
-        self.turns.members().iter().map(|session| &self.members[session].matched)
-    }
-
-    fn leave(&mut self, session: u32) {
-        if let Some(gone) = self.members.remove(&session) {
-            self.turns.leave(session);
-            self.n_kept -= usize::from(gone.is_kept);
-        }
-    }
-}
-
-/// All groups. A group exists while it has a member.
-#[derive(Default)]
-pub(crate) struct Shares {
-    by_filter: HashMap<TopicFilter, u32>,
-    shares: Vec<Option<Share>>,
-    free: Vec<u32>,
-}
-
-impl Shares {
-    pub(crate) fn get(&self, share: u32) -> Option<&Share> {
-        self.shares.get(share as usize).and_then(Option::as_ref)
-    }
-
-    fn named(&mut self, filter: &TopicFilter) -> Option<(u32, &mut Share)> {
-        let share = *self.by_filter.get(filter)?;
-        Some((share, self.shares[share as usize].as_mut()?))
-    }
-
-    /// Returns the group, and whether it had to be made.
-    fn named_or_new(&mut self, filter: &TopicFilter) -> (u32, bool) {
-        if let Some(share) = self.by_filter.get(filter) {
-            return (*share, false);
-        }
-        let new = Share {
-            filter: filter.clone(),
-            turns: ShareGroup::new(),
-            members: HashMap::new(),
-            n_kept: 0,
-        };
-        let share = self.free.pop().unwrap_or_else(|| {
-            self.shares.push(None);
-            u32::try_from(self.shares.len() - 1).expect("subscriptions are bounded")
-        });
-        self.shares[share as usize] = Some(new);
-        self.by_filter.insert(filter.clone(), share);
-        (share, true)
-    }
-
-    fn remove(&mut self, share: u32) {
-        if let Some(gone) = self.shares[share as usize].take() {
-            self.by_filter.remove(&gone.filter);
-            self.free.push(share);
-        }
-    }
-}
-
-/// Returns the filter that topics are matched against: what follows the name of a group.
-pub(crate) fn matched_filter(filter: &TopicFilter) -> TopicFilter {
-    if !is_shared(filter) {
-        return filter.clone();
-    }
-    SharedFilter::parse(filter).map_or_else(|_| filter.clone(), |shared| shared.filter)
-}
-
-/// Tells whether a subscription is one of a group.
-pub(crate) fn is_shared(filter: &str) -> bool {
-    filter.starts_with("$share/")
-}
+use crate::share_groups::{Member, Share, is_shared, matched_filter};
 
 /// How a message leaves for one member.
 struct Passing {
@@ -185,11 +96,12 @@ impl Hub {
     }
 
     /// Tells whether the routes lead to a member of the group.
-    fn is_share_chosen(&self, share: u32) -> bool {
+    pub(crate) fn is_share_chosen(&self, share: u32) -> bool {
         self.shares.get(share).is_some_and(|share| {
             share.members().any(|member| {
                 let session = self.sessions.get(member.session as usize).and_then(Option::as_ref);
-                session.is_some_and(|session| self.is_chosen(session.owner.device()))
+                session
+                    .is_some_and(|session| self.is_chosen(member.session, session.owner.device()))
             })
         })
     }
@@ -206,9 +118,11 @@ impl Hub {
         let (filter, is_kept) = (share.filter.clone(), share.n_kept > 0);
         let mut passing = Passing { share: at, tried: Vec::new() };
         let incoming = lazy.incoming();
-        while let Some(member) = self.choose_member(&passing, incoming.qos, |hub, session| {
-            hub.is_chosen(session.owner.device())
-        }) {
+        while let Some(member) =
+            self.choose_member(&passing, incoming.qos, |hub, index, session| {
+                hub.is_chosen(index, session.owner.device())
+            })
+        {
             let index = member.session;
             let qos = incoming.qos.min(member.options.qos);
             let retain = incoming.retain && member.options.retain_as_published;
@@ -265,7 +179,7 @@ impl Hub {
         &mut self,
         passing: &Passing,
         qos: QoS,
-        may_have: impl Fn(&Hub, &Session) -> bool,
+        may_have: impl Fn(&Hub, u32, &Session) -> bool,
     ) -> Option<MatchedSession> {
         // Taken out for the moment: whose turn it is changes while the sessions are asked.
         let mut share = self.shares.shares.get_mut(passing.share as usize)?.take()?;
@@ -274,7 +188,8 @@ impl Hub {
             let readiness = |index: u32| {
                 let qos = qos.min(members[&index].matched.options.qos);
                 let session = self.sessions.get(index as usize).and_then(Option::as_ref);
-                let able = |s: &&Session| !passing.tried.contains(&index) && may_have(self, s);
+                let able =
+                    |s: &&Session| !passing.tried.contains(&index) && may_have(self, index, s);
                 session
                     .filter(able)
                     .map_or(Readiness::Unable, |session| self.readiness(session, qos, fullest))
@@ -321,7 +236,7 @@ impl Hub {
         let message = Arc::clone(&delivery.message);
         let share = self.shares.by_filter.get(filter).copied();
         let mut passing = Passing { share: share.unwrap_or(u32::MAX), tried: Vec::new() };
-        let may_have = |hub: &Hub, session: &Session| hub.may_have(session, &message);
+        let may_have = |hub: &Hub, _, session: &Session| hub.may_have(session, &message);
         while let Some(member) = self.choose_member(&passing, message.qos, may_have) {
             let qos = message.qos.min(member.options.qos);
             let retain = message.retain && member.options.retain_as_published;

@@ -7,12 +7,11 @@ use tomte_base::{Message, QoS, SharedFilter, Source, Time, TopicError, TopicFilt
 use tomte_mqtt::codec::{
     Packet, ReasonCode, Suback, Subscribe, Subscription as Asked, Unsuback, Unsubscribe,
 };
-use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::counter::Counter;
 use crate::record::{Destination, Record};
-use crate::session::{Delivery, Keeper, KeptSubscription, Session, Subscription};
-use crate::shares::{is_shared, matched_filter};
+use crate::session::{Delivery, Keeper, KeptSubscription, Subscription};
+use crate::share_groups::{is_shared, matched_filter};
 use crate::{Hub, Slot};
 
 /// What a subscription was granted, or why not.
@@ -199,23 +198,6 @@ impl Hub {
     fn may_receive(&self, index: u32, message: &Message) -> bool {
         let session = self.sessions[index as usize].as_ref();
         session.is_some_and(|session| self.may_have(session, message))
-    }
-
-    /// Tells whether some route leads the message from its source to this session now.
-    pub(crate) fn may_have(&self, session: &Session, message: &Message) -> bool {
-        let Message { topic, payload, source, properties, .. } = message;
-        let view = MessageView::new(topic, payload, source, properties.as_deref());
-        self.config.table.routes().iter().any(|route| {
-            let to_it = match &route.to {
-                RouteTo::Subscribers => true,
-                RouteTo::Device(device) => session.owner.device() == Some(device),
-                RouteTo::Function(_) => false,
-            };
-            to_it
-                && route.topic.matches(&message.topic)
-                && route.takes_from(&message.source)
-                && route.when.as_ref().is_none_or(|when| when.evaluate(&view) == Ok(true))
-        })
     }
 
     /// Sends what was held for the device while it was away.

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crate::ConditionError;
+use crate::TemplateError;
 use crate::endpoint::did_you_mean;
 use crate::table::{MAX_ROUTES, MAX_SOURCES};
 
@@ -19,6 +20,10 @@ pub enum RouteKey {
     When,
     /// `to`.
     To,
+    /// `only`.
+    Only,
+    /// `publish_as`.
+    PublishAs,
     /// `on_unavailable`, or a key in it.
     OnUnavailable(Option<&'static str>),
 }
@@ -32,6 +37,8 @@ impl fmt::Display for RouteKey {
             Self::Topic => f.write_str("topic"),
             Self::When => f.write_str("when"),
             Self::To => f.write_str("to"),
+            Self::Only => f.write_str("only"),
+            Self::PublishAs => f.write_str("publish_as"),
             Self::OnUnavailable(None) => f.write_str("on_unavailable"),
             Self::OnUnavailable(Some(key)) => write!(f, "on_unavailable.{key}"),
         }
@@ -82,6 +89,15 @@ pub enum RouteErrorReason {
     /// The condition is no condition.
     #[error(transparent)]
     Condition(#[from] ConditionError),
+    /// The second topic is none.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A function is not one of many receivers.
+    #[error("chooses among subscribers or devices, this route goes to {to}; use when")]
+    NobodyToChoose {
+        /// Where the route goes.
+        to: String,
+    },
     /// Functions call each other in a circle.
     #[error("messages would go round in a circle: {}", .path.join(" -> "))]
     Cycle {

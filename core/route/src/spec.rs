@@ -23,6 +23,19 @@ pub struct RouteSpec {
     pub on_unavailable: Option<Hold>,
     /// A loop of functions through this route is meant; the limit of hops still ends it.
     pub allow_cycle: bool,
+    /// What makes it a message rule.
+    pub rule: RuleSpec,
+}
+
+/// What a route says about who of its receivers gets a message, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleSpec {
+    /// Who gets it, a CEL expression over the message and `receiver`; without it everybody.
+    pub only: Option<String>,
+    /// The topic on which it goes on, see [`TopicTemplate`](crate::TopicTemplate).
+    pub publish_as: Option<String>,
+    /// Nobody gets it by a route to subscribers or devices that does not say this too.
+    pub withhold: bool,
 }
 
 /// How messages wait for a device that is not connected and has no session that keeps them.

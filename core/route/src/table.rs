@@ -1,11 +1,12 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use tomte_base::{DeviceName, FunctionName, RouteName, Source, TopicFilter};
 
 use crate::cycle::find_cycles;
 use crate::{
-    Condition, Declared, Destination, Hold, RouteError, RouteErrorReason, RouteKey, RouteSpec,
-    SourcePattern, nearest,
+    Attributes, Condition, Declared, Destination, Hold, Receiver, RouteError, RouteErrorReason,
+    RouteKey, RouteSpec, SourcePattern, TopicTemplate, nearest,
 };
 
 /// Most routes of one manifest.
@@ -33,6 +34,19 @@ pub struct Route {
     pub on_unavailable: Option<Hold>,
     /// A loop of functions through this route is meant.
     pub allow_cycle: bool,
+    /// What makes it a message rule.
+    pub rule: Rule,
+}
+
+/// Who of a route's receivers gets a message, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Rule {
+    /// Who gets it; without it everybody.
+    pub only: Option<Condition>,
+    /// The topic on which it goes on.
+    pub publish_as: Option<TopicTemplate>,
+    /// Nobody gets it by a route to subscribers or devices that does not say this too.
+    pub withhold: bool,
 }
 
 impl Route {
@@ -42,7 +56,24 @@ impl Route {
         self.from.iter().any(|pattern| pattern.matches(source))
     }
 
-    fn feeds(&self, subscriber: &Source) -> bool {
+    /// Returns the topics on which its messages reach their receivers.
+    #[must_use]
+    pub fn delivers_on(&self) -> &TopicFilter {
+        self.rule.publish_as.as_ref().map_or(&self.topic, TopicTemplate::makes)
+    }
+
+    /// Tells what is special about the route, for people.
+    #[must_use]
+    pub fn describe_rule(&self) -> String {
+        let only = self.rule.only.iter().map(|only| format!(", only {}", only.text()));
+        let on = self.rule.publish_as.iter().map(|topic| format!(", as {topic}"));
+        let withhold = self.rule.withhold.then(|| ", withheld from all others".to_owned());
+        only.chain(on).chain(withhold).collect()
+    }
+
+    /// Tells whether some message of the route could go to this receiver.
+    #[must_use]
+    pub fn feeds(&self, subscriber: &Source) -> bool {
         match (&self.to, subscriber) {
             (Destination::Subscribers, _) => true,
             (Destination::Device(name), Source::Device(device)) => name == device,
@@ -55,6 +86,7 @@ impl Route {
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    receivers: Arc<BTreeMap<DeviceName, Receiver>>,
 }
 
 impl RouteTable {
@@ -83,13 +115,39 @@ impl RouteTable {
         }));
         let mut routes = Vec::with_capacity(specs.len());
         for (index, spec) in specs.into_iter().enumerate() {
-            match compile_condition(&spec) {
-                Ok(when) => routes.push(route(index, spec, when)),
-                Err(reason) => errors.push(error(index, &spec, RouteKey::When, reason)),
+            match (compile_condition(&spec), compile_rule(&spec)) {
+                (Ok(when), Ok(rule)) => routes.push(route(index, spec, when, rule)),
+                (when, rule) => {
+                    let when = when.err().map(|reason| (RouteKey::When, reason));
+                    let wrong = when.into_iter().chain(rule.err().into_iter().flatten());
+                    errors.extend(wrong.map(|(key, reason)| error(index, &spec, key, reason)));
+                }
             }
         }
         errors.sort_by_key(|error| error.index);
-        if errors.is_empty() { Ok(Self { routes }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { routes, ..Self::default() }) } else { Err(errors) }
+    }
+
+    /// Returns the table with what its rules can know of devices.
+    #[must_use]
+    pub fn with_attributes(mut self, devices: &BTreeMap<DeviceName, Attributes>) -> Self {
+        let receiver = |(name, of): (&DeviceName, _)| (name.clone(), Receiver::new(Some(name), of));
+        self.receivers = Arc::new(devices.iter().map(receiver).collect());
+        self
+    }
+
+    /// Hands `look` what rules see of a device, or of a client without an identity.
+    pub fn with_receiver<T>(
+        &self,
+        device: Option<&DeviceName>,
+        look: impl FnOnce(&Receiver) -> T,
+    ) -> T {
+        match device.map(|name| (name, self.receivers.get(name))) {
+            None => look(Receiver::anonymous()),
+            Some((_, Some(receiver))) => look(receiver),
+            // It has a certificate, and the manifest says nothing of it.
+            Some((name, None)) => look(&Receiver::new(Some(name), &Attributes::new())),
+        }
     }
 
     /// Returns the table without routes, under which nothing is delivered.
@@ -113,7 +171,9 @@ impl RouteTable {
     /// Tells whether some route to subscribers, or to this very device, could ever feed `filter`.
     #[must_use]
     pub fn may_subscribe(&self, subscriber: &Source, filter: &TopicFilter) -> bool {
-        self.routes.iter().any(|route| route.feeds(subscriber) && route.topic.overlaps(filter))
+        self.routes
+            .iter()
+            .any(|route| route.feeds(subscriber) && route.delivers_on().overlaps(filter))
     }
 }
 
@@ -129,7 +189,7 @@ fn error(index: usize, spec: &RouteSpec, key: RouteKey, reason: RouteErrorReason
     RouteError { index, label: label(index, spec.name.as_ref()), key, reason }
 }
 
-fn route(index: usize, spec: RouteSpec, when: Option<Condition>) -> Route {
+fn route(index: usize, spec: RouteSpec, when: Option<Condition>, rule: Rule) -> Route {
     Route {
         label: label(index, spec.name.as_ref()),
         name: spec.name.unwrap_or_else(|| RouteName::of_index(index)),
@@ -139,11 +199,26 @@ fn route(index: usize, spec: RouteSpec, when: Option<Condition>) -> Route {
         to: spec.to,
         on_unavailable: spec.on_unavailable,
         allow_cycle: spec.allow_cycle,
+        rule,
     }
 }
 
 fn compile_condition(spec: &RouteSpec) -> Result<Option<Condition>, RouteErrorReason> {
     Ok(spec.when.as_deref().map(Condition::compile).transpose()?)
+}
+
+fn compile_rule(spec: &RouteSpec) -> Result<Rule, Vec<(RouteKey, RouteErrorReason)>> {
+    let only = spec.rule.only.as_deref().map(Condition::compile_for_receiver).transpose();
+    let template = |text| TopicTemplate::parse(text, &spec.topic);
+    let publish_as = spec.rule.publish_as.as_deref().map(template).transpose();
+    match (only, publish_as) {
+        (Ok(only), Ok(publish_as)) => Ok(Rule { only, publish_as, withhold: spec.rule.withhold }),
+        (only, publish_as) => {
+            let only = only.err().map(|error| (RouteKey::Only, error.into()));
+            let publish_as = publish_as.err().map(|error| (RouteKey::PublishAs, error.into()));
+            Err(only.into_iter().chain(publish_as).collect())
+        }
+    }
 }
 
 fn duplicate_names(specs: &[RouteSpec]) -> Vec<RouteError> {
@@ -188,6 +263,10 @@ fn check_spec(spec: &RouteSpec, declared: &Declared) -> Vec<(RouteKey, RouteErro
     };
     found.extend(missing.map(|reason| (RouteKey::To, reason)));
     found.extend(spec.on_unavailable.and_then(|hold| check_hold(&hold, &spec.to)));
+    if spec.rule.only.is_some() && matches!(spec.to, Destination::Function(_)) {
+        let reason = RouteErrorReason::NobodyToChoose { to: spec.to.to_string() };
+        found.push((RouteKey::Only, reason));
+    }
     found
 }
 

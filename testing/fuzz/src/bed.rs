@@ -240,6 +240,7 @@ fn spec((from, topic, to): &(&str, &str, &str)) -> RouteSpec {
         to: Destination::parse(to).expect("a destination"),
         on_unavailable: to.starts_with("device:").then_some(hold),
         allow_cycle: true,
+        rule: tomte_route::RuleSpec::default(),
     }
 }
 

@@ -208,6 +208,7 @@ fn spec(route: &Route) -> RouteSpec {
         to: Destination::parse(&to).expect("valid"),
         on_unavailable: route.hold,
         allow_cycle: true,
+        rule: tomte_route::RuleSpec::default(),
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn spec(route: &R) -> RouteSpec {
         to: Destination::parse(route.3).unwrap(),
         on_unavailable: None,
         allow_cycle: true,
+        rule: tomte_route::RuleSpec::default(),
     }
 }
 

@@ -7,6 +7,7 @@ mod messages;
 mod passwords;
 mod promises;
 mod protocol;
+mod rules;
 mod shares;
 mod shares_model;
 mod statements;

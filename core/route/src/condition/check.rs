@@ -16,6 +16,9 @@ use crate::nearest;
 pub(super) const VARIABLES: [&str; 6] =
     ["payload", "topic", "levels", "source", "size", "properties"];
 
+/// The variable that the choice of a message rule has besides.
+pub(super) const RECEIVER: &str = "receiver";
+
 /// Names that stand for types, to be compared with what `type()` yields.
 const TYPES: [&str; 8] = ["bool", "int", "uint", "double", "string", "list", "map", "null_type"];
 
@@ -111,11 +114,16 @@ pub(super) struct Checked {
 }
 
 /// Checks that the program uses what conditions have, and measures what it costs.
-pub(super) fn check_program(text: &str, program: &Program) -> Result<Checked, ConditionError> {
+pub(super) fn check_program(
+    text: &str,
+    program: &Program,
+    has_receiver: bool,
+) -> Result<Checked, ConditionError> {
     let mut expression = program.expression().clone();
     let mut check = Check {
         text,
         program,
+        has_receiver,
         depth: 0,
         loop_variables: Vec::new(),
         work: Work::default(),
@@ -133,6 +141,7 @@ pub(super) fn check_program(text: &str, program: &Program) -> Result<Checked, Co
 struct Check<'a> {
     text: &'a str,
     program: &'a Program,
+    has_receiver: bool,
     depth: usize,
     /// The variables of the loops around, and what each loop goes over.
     loop_variables: Vec<(String, Extent)>,
@@ -208,10 +217,12 @@ impl Check<'_> {
                 Ok(Extent::Wide)
             }
             "levels" | "properties" => Ok(Extent::Wide),
+            RECEIVER if self.has_receiver => Ok(Extent::Wide),
             "topic" | "source" | "size" => Ok(Extent::Narrow),
             _ if TYPES.contains(&name) || name.starts_with('@') => Ok(Extent::Narrow),
             _ => {
-                let nearest = nearest(name, VARIABLES).map(str::to_owned);
+                let others = self.has_receiver.then_some(RECEIVER);
+                let nearest = nearest(name, VARIABLES.into_iter().chain(others)).map(str::to_owned);
                 Err(self.error(id, Reason::UnknownVariable { name: name.to_owned(), nearest }))
             }
         }

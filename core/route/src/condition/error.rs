@@ -2,6 +2,7 @@ use std::fmt;
 
 use cel::{ExecutionError, ParseErrors, Value};
 
+use super::check::RECEIVER;
 use super::{
     MAX_BRACKETS, MAX_DEPTH, MAX_JSON_BYTES, MAX_MACROS, MAX_MARKS, MAX_TEXT_BYTES, MAX_WORK,
 };
@@ -139,6 +140,9 @@ impl ConditionError {
     pub fn hint(&self) -> Option<&'static str> {
         match self.reason {
             ConditionErrorReason::Syntax { hint, .. } => hint,
+            ConditionErrorReason::UnknownVariable { ref name, .. } if name == RECEIVER => {
+                Some("the receiver is known in only, not in when")
+            }
             _ => None,
         }
     }

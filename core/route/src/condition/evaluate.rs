@@ -2,12 +2,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use cel::common::types::CelBool;
-use cel::common::value::CowVal;
+use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Value};
 
+use super::check::RECEIVER;
 use super::work::Work;
 use super::{Compiled, EvaluationError, MAX_WORK, MessageView};
+use crate::Receiver;
 
 /// The standard functions and macros of CEL. What conditions leave out is refused by the check.
 static ENVIRONMENT: LazyLock<Arc<Env>> =
@@ -26,17 +28,21 @@ pub(super) fn round_variable(number: usize) -> String {
 pub(super) fn evaluate(
     condition: &Compiled,
     view: &MessageView<'_>,
+    receiver: Option<&Receiver>,
+    left: &mut u64,
 ) -> Result<bool, EvaluationError> {
-    let mut width = view.width();
+    let mut width = view.width() + receiver.map_or(0, |receiver| receiver.width);
     if condition.reads_payload {
         width += view.json().map_or(0, |json| json.width);
     }
-    let budget = Budget { left: AtomicU64::new(MAX_WORK), rounds: &condition.rounds, width };
+    let may_spend = MAX_WORK.min(*left);
+    let budget = Budget { left: AtomicU64::new(may_spend), rounds: &condition.rounds, width };
     budget.spend(condition.once).ok_or(EvaluationError::TooCostly)?;
-    let lookup = Lookup { view, budget };
+    let lookup = Lookup { view, receiver, budget };
     let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
     context.set_variable_resolver(&lookup);
     let result = Value::resolve_val(&condition.expression, &context);
+    *left -= may_spend - lookup.budget.left.load(Ordering::Relaxed);
     if lookup.budget.is_spent() {
         return Err(EvaluationError::TooCostly);
     }
@@ -62,6 +68,7 @@ fn explain(error: &ExecutionError, view: &MessageView<'_>) -> EvaluationError {
 /// The variables of one evaluation.
 struct Lookup<'a, 'm> {
     view: &'a MessageView<'m>,
+    receiver: Option<&'a Receiver>,
     budget: Budget<'a>,
 }
 
@@ -71,6 +78,10 @@ impl VariableResolver for Lookup<'_, '_> {
             Some(number) => {
                 self.budget.begin_round(number.parse().ok()?)?;
                 Some(CowVal::owned(CelBool::from(true)))
+            }
+            None if variable == RECEIVER => {
+                let receiver: &'b (dyn Val + 'b) = &self.receiver?.value;
+                Some(CowVal::Borrowed(receiver))
             }
             None => self.view.variable(variable),
         }

@@ -36,7 +36,7 @@ impl Json {
 }
 
 /// Returns the units of work that a text of `length` bytes stands for.
-pub(super) fn text_width(length: usize) -> u64 {
+pub(crate) fn text_width(length: usize) -> u64 {
     1 + u64::try_from(length / BYTES_PER_UNIT).unwrap_or(u64::MAX)
 }
 

@@ -8,6 +8,7 @@
 //! | `source` | string | `device:thermometer` |
 //! | `size` | int | length of the payload in bytes |
 //! | `properties` | map | the user properties; of a name that repeats, the last |
+//! | `receiver` | map | only for message rules: the `name` of the receiving device, its attributes |
 //!
 //! Numbers of a payload are doubles, as CEL maps JSON, so that `31` and `31.5` have one type; only
 //! whole numbers that a double cannot hold exactly keep the type int or uint. Comparisons work
@@ -40,7 +41,10 @@ use std::sync::Arc;
 
 use cel::IdedExpr;
 
+use crate::Receiver;
+
 pub use error::{ConditionError, ConditionErrorReason, EvaluationError};
+pub(crate) use json::text_width;
 pub use message_view::MessageView;
 use work::Work;
 
@@ -65,6 +69,10 @@ pub const MAX_JSON_BYTES: usize = 64 << 10;
 /// Most units of work of one evaluation; on ordinary machines less than a tenth of a second.
 pub const MAX_WORK: u64 = 500_000;
 
+/// Most units of work for all receivers of one message under one rule; those after it count as not
+/// chosen.
+pub const MAX_RULE_WORK: u64 = 10 * MAX_WORK;
+
 /// A compiled condition. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Condition(Arc<Compiled>);
@@ -88,11 +96,24 @@ impl Condition {
     /// names or functions that conditions do not have, cannot yield true or false, or breaks one of
     /// the bounds of the module.
     pub fn compile(text: &str) -> Result<Self, ConditionError> {
+        Self::compile_in(text, false)
+    }
+
+    /// Compiles `text` as the choice of a message rule, which sees each `receiver` besides the
+    /// message.
+    ///
+    /// # Errors
+    /// Fails as [`Self::compile`] does.
+    pub fn compile_for_receiver(text: &str) -> Result<Self, ConditionError> {
+        Self::compile_in(text, true)
+    }
+
+    fn compile_in(text: &str, has_receiver: bool) -> Result<Self, ConditionError> {
         check::check_text(text)?;
         let program = evaluate::environment()
             .compile(text)
             .map_err(|errors| ConditionError::of_syntax(text, &errors))?;
-        let checked = check::check_program(text, &program)?;
+        let checked = check::check_program(text, &program, has_receiver)?;
         Ok(Self(Arc::new(Compiled {
             text: text.to_owned(),
             expression: checked.expression,
@@ -108,7 +129,23 @@ impl Condition {
     /// Fails with [`EvaluationError`] when that cannot be told, for example because the payload lacks
     /// a key; the message then counts as one that does not match.
     pub fn evaluate(&self, view: &MessageView<'_>) -> Result<bool, EvaluationError> {
-        evaluate::evaluate(&self.0, view)
+        let mut alone = MAX_WORK;
+        evaluate::evaluate(&self.0, view, None, &mut alone)
+    }
+
+    /// Tells whether `receiver` is chosen for the message of `view`. `left` is the work that may
+    /// still be done for the message, at first [`MAX_RULE_WORK`].
+    ///
+    /// # Errors
+    /// Fails with [`EvaluationError`] when that cannot be told, for example because the receiver
+    /// lacks an attribute; it then counts as one that is not chosen.
+    pub fn chooses(
+        &self,
+        view: &MessageView<'_>,
+        receiver: &Receiver,
+        left: &mut u64,
+    ) -> Result<bool, EvaluationError> {
+        evaluate::evaluate(&self.0, view, Some(receiver), left)
     }
 
     /// Returns the condition as it was written.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tomte_base::topic_matches;
 
 use super::*;
-use crate::Overflow;
+use crate::{Attribute, Overflow, RuleSpec};
 
 /// Reads `name: source, source; topic; condition -> destination`, the name and condition optional,
 /// a `!` at the end for `allow_cycle`.
@@ -29,6 +29,7 @@ fn spec(line: &str) -> RouteSpec {
         to: to.parse().unwrap(),
         on_unavailable: None,
         allow_cycle,
+        rule: RuleSpec::default(),
     }
 }
 
@@ -321,4 +322,112 @@ proptest! {
         let wanted = TopicFilter::new(wanted).unwrap();
         prop_assert_eq!(table.may_subscribe(&source(who), &wanted), expect);
     }
+}
+
+fn rule(line: &str, rule: RuleSpec) -> RouteSpec {
+    RouteSpec { rule, ..spec(line) }
+}
+
+fn only(text: &str) -> RuleSpec {
+    RuleSpec { only: Some(text.to_owned()), ..RuleSpec::default() }
+}
+
+fn publish_as(text: &str) -> RuleSpec {
+    RuleSpec { publish_as: Some(text.to_owned()), ..RuleSpec::default() }
+}
+
+fn compile_specs(specs: Vec<RouteSpec>) -> Result<RouteTable, Vec<RouteError>> {
+    RouteTable::compile(specs, &declared())
+}
+
+#[test]
+fn rules_that_make_no_sense_are_refused() {
+    let specs = vec![
+        rule("device:fan; a/# -> function:f", only("true")),
+        rule("device:fan; a/# -> subscribers", only("reciever.name == 'x'")),
+        rule("device:fan; a/#; receiver.name == 'x' -> subscribers", RuleSpec::default()),
+        rule("device:fan; a/# -> subscribers", only("receiver.name")),
+        rule("device:fan; a/# -> subscribers", publish_as("b/{levels[1]}")),
+    ];
+    let errors = compile_specs(specs).unwrap_err();
+    let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        routes[0]: only: chooses among subscribers or devices, this route goes to function:f; use when
+        routes[1]: only: column 1: there is no variable "reciever"; did you mean "receiver"?
+        routes[2]: when: column 1: there is no variable "receiver"
+        routes[4]: publish_as: {levels[1]} is not in every topic of a/#, which has 1 for sure"#]]
+    .assert_eq(&text.join("\n"));
+}
+
+/// The topic does not matter: what a route from a function sends to a function closes the circle.
+#[test]
+fn a_circle_through_a_second_topic_is_one_all_the_same() {
+    let specs = vec![
+        rule("function:f; a -> function:g", publish_as("b")),
+        rule("function:g; c -> function:f", publish_as("d")),
+    ];
+    let errors = compile_specs(specs).unwrap_err();
+    assert!(matches!(errors[0].reason, RouteErrorReason::Cycle { .. }), "{errors:?}");
+}
+
+#[test]
+fn a_route_feeds_the_topics_that_it_delivers_on() {
+    let table = compile_specs(vec![
+        rule("device:*; a/+ -> subscribers", publish_as("b/{levels[1]}")),
+        rule("device:*; c -> device:fan", publish_as("d")),
+    ])
+    .unwrap();
+    let may = |who: &str, filter: &str| {
+        table.may_subscribe(&source(who), &TopicFilter::new(filter).unwrap())
+    };
+    assert!(may("device:lamp", "b/x") && may("device:lamp", "b/+") && may("device:fan", "d"));
+    assert!(!may("device:lamp", "a/x") && !may("device:lamp", "d") && !may("device:fan", "c"));
+    assert!(table.may_publish(&source("device:lamp"), "a/x"));
+    assert!(!table.may_publish(&source("device:lamp"), "b/x"), "not by a client");
+}
+
+#[test]
+fn a_rule_sees_the_attributes_of_each_receiver() {
+    let text = |text: &str| Attribute::Text(text.to_owned());
+    let fan: Attributes = [
+        ("codes".to_owned(), Attribute::List(vec![text("A"), text("B")])),
+        ("floor".to_owned(), Attribute::Number(2.0)),
+        ("armed".to_owned(), Attribute::Truth(true)),
+    ]
+    .into();
+    let fan_name = DeviceName::new("fan").unwrap();
+    let lamp_name = DeviceName::new("lamp").unwrap();
+    let check = |only: &str, expect: [Option<bool>; 3]| {
+        let condition = Condition::compile_for_receiver(only).unwrap();
+        let table = RouteTable::empty().with_attributes(&[(fan_name.clone(), fan.clone())].into());
+        let from = source("device:thermometer");
+        let view = crate::MessageView::new("order/A", br#"{"floor": 2}"#, &from, None);
+        let mut left = crate::condition::MAX_RULE_WORK;
+        let mut choose = |device| {
+            table.with_receiver(device, |receiver| condition.chooses(&view, receiver, &mut left))
+        };
+        let found = [choose(Some(&fan_name)), choose(Some(&lamp_name)), choose(None)];
+        assert_eq!(found.map(Result::ok), expect, "{only}");
+    };
+    let (yes, no) = (Some(true), Some(false));
+    check("levels[1] in receiver.codes", [yes, None, None]);
+    check("has(receiver.codes) && 'C' in receiver.codes", [no, no, no]);
+    check("receiver.floor == payload.floor && receiver.armed", [yes, None, None]);
+    check("receiver.name == 'lamp'", [no, yes, no]);
+    check("receiver.name == ''", [no, no, yes]);
+    check("receiver.name.startsWith('f')", [yes, no, no]);
+}
+
+#[test]
+fn the_work_for_all_receivers_of_a_message_has_one_bound() {
+    let condition = Condition::compile_for_receiver("receiver.name == 'x'").unwrap();
+    let from = source("anonymous");
+    let view = crate::MessageView::new("t", b"", &from, None);
+    let (mut left, mut n_asked) = (1_000, 0);
+    while condition.chooses(&view, Receiver::anonymous(), &mut left) == Ok(false) {
+        n_asked += 1;
+    }
+    assert!((50..500).contains(&n_asked), "{n_asked}");
+    let refused = condition.chooses(&view, Receiver::anonymous(), &mut left);
+    assert_eq!(refused, Err(crate::EvaluationError::TooCostly));
 }

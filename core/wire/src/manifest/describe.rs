@@ -23,11 +23,12 @@ pub fn describe(manifest: &Manifest, code: &BTreeMap<FunctionName, String>) -> D
     sections.splice(1..1, listeners(manifest));
     for (name, device) in &manifest.devices {
         let description = device.description.clone().map(|text| ("description", text));
-        sections.push(item(
-            &format!("devices.{name}"),
-            Kind::Device(name.clone()),
-            fields(description),
-        ));
+        let mut fields = fields(description);
+        let attributes = device.attributes.iter();
+        fields.extend(
+            attributes.map(|(name, value)| (format!("attributes.{name}"), value.to_string())),
+        );
+        sections.push(item(&format!("devices.{name}"), Kind::Device(name.clone()), fields));
     }
     for (name, of) in &manifest.functions {
         let fields = function(of, code.get(name));
@@ -150,10 +151,14 @@ fn route(route: &Route) -> Fields {
         ("on_unavailable", format!("hold {span}, max {}, then {}", hold.max, hold.then))
     });
     let cycle = route.allow_cycle.then(|| ("allow_cycle", "true".to_owned()));
+    let only = route.rule.only.as_ref().map(|only| ("only", only.text().to_owned()));
+    let publish_as = route.rule.publish_as.as_ref().map(|to| ("publish_as", to.to_string()));
+    let withhold = route.rule.withhold.then(|| ("withhold", "true".to_owned()));
+    let rule = only.into_iter().chain(publish_as).chain(withhold);
     let always = [
         ("from", from.join(", ")),
         ("topic", route.topic.to_string()),
         ("to", route.to.to_string()),
     ];
-    fields(always.into_iter().chain(when).chain(hold).chain(cycle))
+    fields(always.into_iter().chain(when).chain(rule).chain(hold).chain(cycle))
 }

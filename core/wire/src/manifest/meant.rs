@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tomte_base::{ByteSize, DeviceName, FunctionName, TopicName};
-use tomte_route::{Overflow, RouteSpec, RouteTable};
+use tomte_route::{Attributes, Overflow, RouteSpec, RouteTable};
 use tomte_scheduler::{Mode, Priority};
 
 /// What a manifest means: complete, checked, every name in it declared.
@@ -176,10 +176,12 @@ impl fmt::Display for Durability {
 }
 
 /// A device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceConfig {
     /// What people should know about it.
     pub description: Option<String>,
+    /// What message rules see of it.
+    pub attributes: Attributes,
 }
 
 /// A function.

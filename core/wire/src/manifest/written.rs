@@ -231,6 +231,33 @@ pub(super) enum DurabilityMode {
 pub(super) struct Device {
     /// What people should know about it.
     pub(super) description: Option<String>,
+    /// What message rules see of it as `receiver.KEY`: codes, places, identifiers. Texts, numbers,
+    /// truth values or lists of them.
+    pub(super) attributes: BTreeMap<String, Attribute>,
+}
+
+/// What message rules see of a device: a text, a number, a truth value, or a list of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Attribute {
+    /// One value.
+    One(Scalar),
+    /// Several.
+    Many(Vec<Scalar>),
+}
+
+/// A text, a number or a truth value.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Scalar {
+    /// True or false.
+    Truth(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
 }
 
 /// A function.
@@ -369,6 +396,20 @@ pub(super) struct Route {
     pub(super) when: Option<String>,
     /// Where messages go: `device:NAME`, `function:NAME` or `subscribers`.
     pub(super) to: String,
+    /// Who of the receivers gets a message: a condition in CEL like `when`, which also sees
+    /// `receiver`, a map with the `name` of the receiving device and its attributes. A receiver for
+    /// which it cannot be told does not get it. Default everybody.
+    #[serde(default)]
+    pub(super) only: Option<String>,
+    /// The topic on which the message goes on, to those who subscribed to that one: a text in which
+    /// `{levels[N]}` stands for a level of its own topic, counted from 0, and `{topic}` for all of
+    /// it. Default its own topic.
+    #[serde(default)]
+    pub(super) publish_as: Option<String>,
+    /// Withholds the message from whom this route does not choose: routes to subscribers and devices
+    /// that do not say this too are passed over. Default `false`.
+    #[serde(default)]
+    pub(super) withhold: bool,
     /// What happens to messages for a device that is away and has no session that keeps them.
     /// Default: they are dropped and counted.
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! From what was written to what is meant.
 
+mod attributes;
 mod code_path;
 mod context;
 mod environment;
@@ -52,6 +53,8 @@ pub(super) fn manifest(
             .collect(),
     };
     let (routes, table) = routes::routes(written.routes, &declared, &mut context);
+    let attributes = devices.iter().map(|(name, device)| (name.clone(), device.attributes.clone()));
+    let attributes = attributes.collect();
     let manifest = Manifest {
         hub,
         listeners,
@@ -60,7 +63,7 @@ pub(super) fn manifest(
         devices,
         functions: functions.into_iter().filter_map(|(name, of)| Some((name, of?))).collect(),
         routes,
-        table: table?,
+        table: table?.with_attributes(&attributes),
     };
     report.is_empty().then_some(manifest)
 }
@@ -91,7 +94,8 @@ fn devices(
         let key = path(["devices", &name]);
         description(device.description.as_deref(), &key, context);
         if let Some(name) = table_name(&name, DeviceName::new(&name), "devices", context) {
-            devices.insert(name, DeviceConfig { description: device.description });
+            let attributes = attributes::attributes(device.attributes, &key, context);
+            devices.insert(name, DeviceConfig { description: device.description, attributes });
         }
     }
     devices

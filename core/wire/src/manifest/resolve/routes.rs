@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use tomte_base::{RouteName, TopicFilter};
+use tomte_route::condition::ConditionErrorReason;
 use tomte_route::{
     Declared, Destination, EndpointError, Hold, Overflow, RouteError, RouteErrorReason, RouteKey,
-    RouteSpec, RouteTable, SourcePattern,
+    RouteSpec, RouteTable, RuleSpec, SourcePattern, TemplateError,
 };
 
 use super::context::Context;
@@ -66,6 +67,7 @@ fn spec(route: written::Route, key: &KeyPath, context: &mut Context<'_, '_, '_>)
         on_unavailable: on_unavailable.filter(|_| to.is_some()),
         to: to.unwrap_or(Destination::Subscribers),
         allow_cycle: route.allow_cycle,
+        rule: RuleSpec { only: route.only, publish_as: route.publish_as, withhold: route.withhold },
     }
 }
 
@@ -130,8 +132,13 @@ fn complain(
     let complaint = Complaint::new(&error.reason);
     match &error.reason {
         RouteErrorReason::Condition(condition) => {
+            let mut allowed = condition.allowed().unwrap_or_default();
+            let is_name = matches!(condition.reason, ConditionErrorReason::UnknownVariable { .. });
+            if is_name && error.key == RouteKey::Only {
+                allowed.push_str(", receiver");
+            }
             let complaint = Complaint::new(&condition.reason)
-                .expected(condition.allowed().unwrap_or_default())
+                .expected(allowed)
                 .help(condition.hint().unwrap_or_default());
             context.complain_within(&key, condition.line, condition.column, complaint);
         }
@@ -144,6 +151,10 @@ fn complain(
             let declared = listed(declared.functions.keys().map(ToString::to_string), "function");
             let help = format!("declare it with [functions.{name}]");
             context.complain(&key, complaint.expected(declared).help(help));
+        }
+        RouteErrorReason::Template(error) => {
+            let complaint = Complaint::new(error).expected(TemplateError::EXPECTED);
+            context.complain(&key, complaint);
         }
         RouteErrorReason::Cycle { .. } => {
             let help = "take one of the routes out, or set allow_cycle = true in one of them if the \

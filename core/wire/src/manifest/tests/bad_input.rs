@@ -52,7 +52,7 @@ fn unknown_keys_are_all_named_with_those_that_are_allowed() {
                |
             22 | nmae = "hot"
                | ^^^^
-               = expected: one of name, from, topic, when, to, on_unavailable, allow_cycle
+               = expected: one of name, from, topic, when, to, only, publish_as, withhold, on_unavailable, allow_cycle
                = help: did you mean "name"?
         "#]],
     );
@@ -876,4 +876,96 @@ fn a_tab_keeps_its_width_below_the_line() {
           = help: did you mean "name"?
     "#]],
     );
+}
+
+#[test]
+fn message_rules_that_make_no_sense() {
+    check_route(
+        "from = \"device:fan\"\ntopic = \"a/+\"\nto = \"subscribers\"\nonly = \"reciever.name\"",
+        expect![[r#"
+            error: routes[0].only: there is no variable "reciever"; did you mean "receiver"?
+              --> tomte.toml:12:9
+               |
+            12 | only = "reciever.name"
+               |         ^
+               = expected: payload, topic, levels, source, size, properties, receiver
+        "#]],
+    );
+    check_route(
+        "from = \"device:fan\"\ntopic = \"a/#\"\nto = \"subscribers\"\npublish_as = \"b/{levels[1]}\"",
+        expect![[r#"
+            error: routes[0].publish_as: {levels[1]} is not in every topic of a/#, which has 1 for sure
+              --> tomte.toml:12:14
+               |
+            12 | publish_as = "b/{levels[1]}"
+               |              ^^^^^^^^^^^^^^^
+               = expected: a topic such as "orders/{levels[1]}"; {levels[N]} is a level of the topic, {topic} all of it
+        "#]],
+    );
+    check_route(
+        "from = \"device:fan\"\ntopic = \"a\"\nto = \"function:f\"\nonly = \"true\"\nwithhold = 1",
+        expect![[r#"
+            error: routes[0].withhold: this is a whole number
+              --> tomte.toml:13:12
+               |
+            13 | withhold = 1
+               |            ^
+               = expected: true or false
+        "#]],
+    );
+    check_route(
+        "from = \"device:fan\"\ntopic = \"a\"\nto = \"subscribers\"\nwhen = \"receiver.name == 'x'\"",
+        expect![[r#"
+            error: routes[0].when: there is no variable "receiver"
+              --> tomte.toml:12:9
+               |
+            12 | when = "receiver.name == 'x'"
+               |         ^
+               = expected: payload, topic, levels, source, size, properties
+               = help: the receiver is known in only, not in when
+        "#]],
+    );
+}
+
+#[test]
+fn attributes_that_make_no_sense() {
+    check(
+        "[devices.fan.attributes]\nnested = { a = 1 }\nlists = [[1]]\n",
+        expect![[r#"
+            error: devices.fan.attributes.nested: this is a table
+             --> tomte.toml:2:10
+              |
+            2 | nested = { a = 1 }
+              |          ^^^^^^^^^
+              = expected: true or false, or a whole number, or a number with a fraction, or a text in quotes, or a list
+
+            error: devices.fan.attributes.lists[0]: this is a list
+             --> tomte.toml:3:10
+              |
+            3 | lists = [[1]]
+              |          ^^^
+              = expected: true or false, or a whole number, or a number with a fraction, or a text in quotes
+        "#]],
+    );
+    check(
+        "[devices.fan.attributes]\nname = \"x\"\n1st = 2\n",
+        expect![[r#"
+        error: devices.fan.attributes.name: receiver.name is the name of the device
+         --> tomte.toml:2:8
+          |
+        2 | name = "x"
+          |        ^^^
+
+        error: devices.fan.attributes.1st: an attribute has a name of letters, digits and _, not a digit first
+         --> tomte.toml:3:7
+          |
+        3 | 1st = 2
+          |       ^
+    "#]],
+    );
+    let long = "x".repeat(257);
+    let text = format!("[devices.fan]\nattributes = {{ a-b = 1, long = \"{long}\" }}\n");
+    let complaints = complaints(&text);
+    assert_eq!(complaints.len(), 2, "{complaints:?}");
+    assert!(complaints[1].ends_with("257 bytes, at most 256 are allowed"), "{complaints:?}");
 }

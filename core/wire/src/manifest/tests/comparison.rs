@@ -124,3 +124,22 @@ fn new_code_is_a_change_though_the_manifest_is_the_same() {
     assert_eq!(told[0].what, "functions.regulate");
     assert_eq!(told[0].kind, crate::control::ChangeKind::Change);
 }
+
+#[test]
+fn a_route_that_becomes_a_message_rule_is_told_key_by_key() {
+    let broker = "[devices.fan]\n[[routes]]\nfrom = \"device:*\"\ntopic = \"order/+\"\nto = \"subscribers\"\n";
+    let rule = broker.replace("[devices.fan]", "[devices.fan]\nattributes = { codes = [\"A\"] }")
+        + "only = \"levels[1] in receiver.codes\"\npublish_as = \"run/{levels[1]}\"\nwithhold = true\n";
+    check(
+        broker,
+        &rule,
+        expect![[r#"
+        ~ devices.fan
+            attributes.codes: none -> ["A"]
+        ~ routes[0]
+            only: none -> levels[1] in receiver.codes
+            publish_as: none -> run/{levels[1]}
+            withhold: none -> true
+    "#]],
+    );
+}

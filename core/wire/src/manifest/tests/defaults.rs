@@ -27,7 +27,7 @@ fn the_default_manifest_says_nothing_but_the_defaults() {
 fn the_settings_of_the_default_manifest_that_are_off_can_be_switched_on() {
     let manifest = parsed(&all_settings());
     assert_eq!((manifest.devices.len(), manifest.functions.len()), (2, 1));
-    assert_eq!(manifest.table.routes().len(), 2);
+    assert_eq!(manifest.table.routes().len(), 3);
 }
 
 #[test]
@@ -35,6 +35,7 @@ fn the_defaults_that_the_default_manifest_claims_for_functions_and_holds_are_tru
     let short = r#"
         [devices.thermometer]
         description = "at the north wall"
+        attributes = { codes = ["A7", "B2"], order_key = "c0ffee" }
         [devices.fan]
         [functions.regulate]
         runtime = "python3.11"
@@ -59,6 +60,13 @@ fn the_defaults_that_the_default_manifest_claims_for_functions_and_holds_are_tru
         topic = "actuators/fan"
         to = "device:fan"
         on_unavailable = { hold = "10m" }
+        [[routes]]
+        from = "device:*"
+        topic = "orders/+/#"
+        to = "subscribers"
+        only = "levels[1] in receiver.codes"
+        publish_as = "alarm/{levels[1]}"
+        withhold = true
     "#;
     assert_eq!(described(&all_settings()), described(short));
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tomte_base::{ByteSize, FunctionName, Source};
+use tomte_base::{ByteSize, DeviceName, FunctionName, Source, TopicFilter};
 use tomte_route::{Destination, Hold, Overflow};
 
 use super::*;
@@ -241,4 +241,32 @@ fn the_length_of_a_manifest_is_bounded() {
         complaints(&comment(MAX_MANIFEST_BYTES + 1)),
         [": the file has 1048577 bytes, at most 1048576 are allowed"]
     );
+}
+
+#[test]
+fn message_rules_and_attributes_mean_what_they_say() {
+    let manifest = parsed(
+        r#"
+        [devices.fan]
+        attributes = { codes = ["A", "B"], floor = 2, share = 0.5, armed = true }
+        [[routes]]
+        from = "device:*"
+        topic = "order/+"
+        to = "subscribers"
+        only = "levels[1] in receiver.codes"
+        publish_as = "run/{levels[1]}"
+        withhold = true
+        "#,
+    );
+    let fan = manifest.devices.values().next().unwrap();
+    let told: Vec<String> =
+        fan.attributes.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(told, ["armed true", "codes [\"A\", \"B\"]", "floor 2", "share 0.5"]);
+    let [route] = manifest.table.routes() else { panic!("one route") };
+    assert_eq!(route.rule.only.as_ref().unwrap().text(), "levels[1] in receiver.codes");
+    assert_eq!(route.rule.publish_as.as_ref().unwrap().makes().as_str(), "run/+");
+    assert!(route.rule.withhold);
+    let lamp = Source::Device(DeviceName::new("lamp").unwrap());
+    assert!(manifest.table.may_subscribe(&lamp, &TopicFilter::new("run/x").unwrap()));
+    assert!(!manifest.table.may_subscribe(&lamp, &TopicFilter::new("order/x").unwrap()));
 }
