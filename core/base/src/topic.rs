@@ -144,6 +144,24 @@ impl TopicFilter {
         topic_matches(&self.0, topic)
     }
 
+    /// Tells whether every topic name that matches `other` matches this filter too.
+    #[must_use]
+    pub fn covers(&self, other: &TopicFilter) -> bool {
+        // A leading wildcard does not match topics that start with '$' (MQTT-4.7.2-1).
+        if other.0.starts_with('$') && self.0.starts_with(['+', '#']) {
+            return false;
+        }
+        let (mut ours, mut theirs) = (self.0.split('/'), other.0.split('/'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (Some("#"), _) | (None, None) => return true,
+                (Some("+"), Some(b)) if b != "#" => {}
+                (Some(a), Some(b)) if a == b => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// Tells whether some topic name matches both this filter and `other`.
     #[must_use]
     pub fn overlaps(&self, other: &TopicFilter) -> bool {
@@ -353,5 +371,19 @@ mod tests {
                     .join("/")
             })
             .collect()
+    }
+
+    #[test]
+    fn a_filter_covers_what_it_leaves_nothing_of() {
+        let covers =
+            |a: &str, b: &str| TopicFilter::new(a).unwrap().covers(&TopicFilter::new(b).unwrap());
+        for (wide, narrow) in
+            [("#", "a/+/#"), ("a/#", "a"), ("a/#", "a/b/#"), ("+/b", "a/b"), ("a/+", "a/+")]
+        {
+            assert!(covers(wide, narrow), "{wide} {narrow}");
+        }
+        for (a, b) in [("a/+", "a/#"), ("a/b", "a/+"), ("#", "$SYS/#"), ("+", "a/b"), ("a", "b")] {
+            assert!(!covers(a, b), "{a} {b}");
+        }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Chosen {
     pub(crate) sessions: Vec<u32>,
     /// Routes with a second topic.
     pub(crate) renamed: Vec<u32>,
+    /// A route sends it to nobody, whatever the others say.
+    pub(crate) nobody: bool,
     /// A route that withholds the message from everybody else.
     pub(crate) withheld_by: Option<u32>,
     /// Routes to everybody who subscribed; more than one only with message rules.
@@ -28,6 +30,7 @@ pub(crate) struct Chosen {
 impl Chosen {
     pub(crate) fn clear(&mut self) {
         self.subscribers = false;
+        self.nobody = false;
         self.withheld_by = None;
         for list in [
             &mut self.devices,
@@ -43,7 +46,8 @@ impl Chosen {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.n_receiving() == 0 && self.functions.is_empty() && self.withheld_by.is_none()
+        self.nobody
+            || (self.n_receiving() == 0 && self.functions.is_empty() && self.withheld_by.is_none())
     }
 
     pub(crate) fn has_rules(&self) -> bool {
@@ -60,6 +64,10 @@ impl Chosen {
     pub(crate) fn add(&mut self, index: u32, route: &Route) {
         self.withhold(index, route);
         let list = match &route.to {
+            RouteTo::Nobody => {
+                self.nobody = true;
+                return;
+            }
             _ if route.rule.publish_as.is_some() => &mut self.renamed,
             RouteTo::Subscribers if route.rule.only.is_some() => &mut self.only,
             RouteTo::Subscribers => {

@@ -50,6 +50,8 @@ counters! {
     DropNoRoute => "tomte_messages_dropped_total{reason=\"no_route\"}",
     /// Routes take the topic, but no condition held.
     DropNoMatch => "tomte_messages_dropped_total{reason=\"no_match\"}",
+    /// A route sends the topic to nobody.
+    DropToNobody => "tomte_messages_dropped_total{reason=\"to_nobody\"}",
     /// A route matched, but nobody had subscribed.
     DropNoSubscriber => "tomte_messages_dropped_total{reason=\"no_subscriber\"}",
     /// No member of a group could take or keep it.

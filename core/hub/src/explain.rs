@@ -24,6 +24,10 @@ impl Hub {
         let view = MessageView::new(topic, payload, source, properties);
         let mut hops = Vec::new();
         let (mut n_allowed, mut matching) = (0, Vec::new());
+        let withheld = set.routes.iter().any(|index| {
+            let route = &self.config.table.routes()[*index as usize];
+            route.to == RouteTo::Nobody && route.takes(source, &view)
+        });
         for &index in &set.routes {
             let route = &self.config.table.routes()[index as usize];
             if !route.from.iter().any(|pattern| pattern.matches(source)) {
@@ -48,7 +52,9 @@ impl Hub {
                         verdict.map(|(text, _)| format!("when {text}, ")).unwrap_or_default();
                     let detail = format!("{when}to {}{}", route.to, route.describe_rule());
                     hops.push(route_hop(now, &route.label, "matches", detail, false));
-                    matching.push((hops.len(), index));
+                    if !withheld || route.to == RouteTo::Nobody {
+                        matching.push((hops.len(), index));
+                    }
                 }
             }
         }
@@ -149,6 +155,10 @@ impl Hub {
                 };
                 let bad = route.on_unavailable.is_none();
                 vec![hop(now, HopKind::Delivery, device.as_str(), verdict, detail, bad)]
+            }
+            RouteTo::Nobody => {
+                let detail = "the route sends it to nobody, whatever others say".to_owned();
+                vec![hop(now, HopKind::Delivery, "", "would be dropped", detail, true)]
             }
             RouteTo::Subscribers => {
                 let receivers = self.receivers(now, set, None, |session| {

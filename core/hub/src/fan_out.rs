@@ -285,9 +285,13 @@ impl Hub {
     }
 
     fn count_unrouted(&mut self, now: Time, incoming: &Incoming<'_>, id: MessageId, allowed: bool) {
-        let counter = if allowed { Counter::DropNoMatch } else { Counter::DropNoRoute };
+        let counter = match (allowed, self.chosen.nobody) {
+            (false, _) => Counter::DropNoRoute,
+            (true, true) => Counter::DropToNobody,
+            (true, false) => Counter::DropNoMatch,
+        };
         self.counters.add(counter);
-        self.flow.hop(id, || no_route(now, incoming, allowed));
+        self.flow.hop(id, || unrouted(now, incoming, counter));
         if !self.flow.is_traced(id) {
             self.flow.tell(now, || {
                 FlowEvent::Dropped(
@@ -538,13 +542,14 @@ fn not_matched(at: Time, label: &str, condition: &str, error: Option<String>) ->
     Hop { at, kind: HopKind::Route, subject, verdict: "not matched", detail, bad }
 }
 
-fn no_route(at: Time, incoming: &Incoming<'_>, allowed: bool) -> Hop {
-    let (verdict, detail) = if allowed {
-        ("dropped", "no route's condition held".to_owned())
-    } else {
-        ("dropped", format!("no route from {} takes {}", incoming.source, incoming.topic))
+fn unrouted(at: Time, incoming: &Incoming<'_>, counter: Counter) -> Hop {
+    let detail = match counter {
+        Counter::DropToNobody => "a route sends it to nobody, whatever others say".to_owned(),
+        Counter::DropNoMatch => "no route's condition held".to_owned(),
+        _ => format!("no route from {} takes {}", incoming.source, incoming.topic),
     };
-    Hop { at, kind: HopKind::Admission, subject: String::new(), verdict, detail, bad: true }
+    let (kind, subject) = (HopKind::Admission, String::new());
+    Hop { at, kind, subject, verdict: "dropped", detail, bad: true }
 }
 
 pub(crate) fn no_subscriber(at: Time) -> Hop {

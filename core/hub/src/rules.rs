@@ -181,6 +181,7 @@ impl Hub {
             RouteTo::Subscribers => chosen.subscribers = true,
             RouteTo::Device(_) => chosen.devices.push(index),
             RouteTo::Function(_) => chosen.functions.push(index),
+            RouteTo::Nobody => chosen.nobody = true,
         }
         chosen
     }
@@ -332,12 +333,17 @@ impl Hub {
     pub(crate) fn may_have(&self, session: &Session, message: &Message) -> bool {
         let Message { topic, payload, source, properties, .. } = message;
         let view = MessageView::new(topic, payload, source, properties.as_deref());
-        let matching = self.config.table.routes().iter().enumerate().filter(|(_, route)| {
-            route.topic.matches(topic)
-                && route.takes_from(source)
-                && route.when.as_ref().is_none_or(|when| when.evaluate(&view) == Ok(true))
-        });
+        let matching = self
+            .config
+            .table
+            .routes()
+            .iter()
+            .enumerate()
+            .filter(|(_, route)| route.topic.matches(topic) && route.takes(source, &view));
         let matching: Vec<(usize, &Route)> = matching.collect();
+        if matching.iter().any(|(_, route)| route.to == RouteTo::Nobody) {
+            return false;
+        }
         let is_withheld = matching.iter().any(|(_, route)| route.rule.withhold);
         let leads_to_it = |(index, route): &(usize, &Route)| {
             route.feeds(&session.owner.source())

@@ -7,6 +7,7 @@ use tomte_base::{Message, QoS, SharedFilter, Source, Time, TopicError, TopicFilt
 use tomte_mqtt::codec::{
     Packet, ReasonCode, Suback, Subscribe, Subscription as Asked, Unsuback, Unsubscribe,
 };
+use tomte_route::Feed;
 
 use crate::counter::Counter;
 use crate::record::{Destination, Record};
@@ -119,9 +120,17 @@ impl Hub {
             ));
         }
         let source = self.connection(slot).map_or(Source::Anonymous, |c| c.source.clone());
-        if !self.config.table.may_subscribe(&source, &parsed.filter) {
-            let why = format!("no route could ever feed {} to {source}", asked.filter);
-            return Err((ReasonCode::NotAuthorized, why));
+        match self.config.table.feed(&source, &parsed.filter) {
+            Feed::Fed => {}
+            Feed::Withheld(route) => {
+                // Nobody may, so it is no matter of who this client is (MQTT 5, 3.9.3).
+                let why = format!("{} sends {} to nobody", route.label, asked.filter);
+                return Err((ReasonCode::UnspecifiedError, why));
+            }
+            Feed::Missing => {
+                let why = format!("no route could ever feed {} to {source}", asked.filter);
+                return Err((ReasonCode::NotAuthorized, why));
+            }
         }
         // With the name of a group it may have too many levels.
         TopicFilter::new(asked.filter)

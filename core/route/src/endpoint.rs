@@ -12,7 +12,7 @@ const NOT_YET: [&str; 5] = ["timer", "shadow", "remote", "hub", "service"];
 const SOURCE_FORMS: &str = "device:NAME, device:*, function:NAME, function:*, anonymous";
 
 /// What a route's `to` can say.
-const DESTINATION_FORMS: &str = "device:NAME, function:NAME, subscribers";
+const DESTINATION_FORMS: &str = "device:NAME, function:NAME, subscribers, nobody";
 
 /// Why a text is neither a source nor a destination of a route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +96,16 @@ impl SourcePattern {
         }
     }
 
+    /// Tells whether every source that `other` means is meant.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::AnyDevice, Self::Device(_) | Self::Anonymous)
+            | (Self::AnyFunction, Self::Function(_)) => true,
+            _ => self == other,
+        }
+    }
+
     /// Tells whether messages of `source` are meant.
     #[must_use]
     pub fn matches(&self, source: &Source) -> bool {
@@ -139,6 +149,8 @@ pub enum Destination {
     Device(DeviceName),
     /// `function:regulate`: a call of this function.
     Function(FunctionName),
+    /// `nobody`: whatever other routes say, nobody gets it.
+    Nobody,
 }
 
 impl Destination {
@@ -156,7 +168,11 @@ impl Destination {
             Some(("device", rest)) => DeviceName::new(rest).map(Self::Device).map_err(name),
             Some(("function", rest)) => FunctionName::new(rest).map(Self::Function).map_err(name),
             None if text == "subscribers" => Ok(Self::Subscribers),
-            _ => Err(unknown(text, &["device", "function"], &["subscribers"], DESTINATION_FORMS)),
+            None if text == "nobody" => Ok(Self::Nobody),
+            _ => {
+                let words = ["subscribers", "nobody"];
+                Err(unknown(text, &["device", "function"], &words, DESTINATION_FORMS))
+            }
         }
     }
 }
@@ -175,6 +191,7 @@ impl fmt::Display for Destination {
             Self::Subscribers => f.write_str("subscribers"),
             Self::Device(name) => write!(f, "device:{name}"),
             Self::Function(name) => write!(f, "function:{name}"),
+            Self::Nobody => f.write_str("nobody"),
         }
     }
 }
@@ -214,7 +231,7 @@ mod tests {
         for text in ["device:*", "device:fan", "function:*", "function:regulate", "anonymous"] {
             assert_eq!(SourcePattern::parse(text).unwrap().to_string(), text);
         }
-        for text in ["subscribers", "device:fan", "function:regulate"] {
+        for text in ["subscribers", "nobody", "device:fan", "function:regulate"] {
             assert_eq!(Destination::parse(text).unwrap().to_string(), text);
         }
     }

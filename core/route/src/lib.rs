@@ -2,7 +2,7 @@
 //!
 //! The table is also the permission table: what no route takes may not be published
 //! ([`RouteTable::may_publish`]), and what no route feeds may not be subscribed to
-//! ([`RouteTable::may_subscribe`]). Matching topics against many routes at once belongs to the
+//! ([`RouteTable::feed`]). Matching topics against many routes at once belongs to the
 //! broker's topic tree; this crate decides what a table means and whether it makes sense.
 //!
 //! A route may also be a *message rule* ([`Rule`]): it chooses among the receivers, sends the message
@@ -28,5 +28,5 @@ pub use error::{RouteError, RouteErrorReason, RouteKey};
 pub use receiver::{Attribute, Attributes, NAME_KEY, Receiver};
 pub use spec::{Declared, Hold, Overflow, RouteSpec, RuleSpec};
 pub use spelling::nearest;
-pub use table::{MAX_ROUTES, MAX_SOURCES, Route, RouteTable, Rule};
+pub use table::{Feed, MAX_ROUTES, MAX_SOURCES, Route, RouteTable, Rule};
 pub use topic_template::{TemplateError, TopicTemplate};

@@ -5,8 +5,8 @@ use tomte_base::{DeviceName, FunctionName, RouteName, Source, TopicFilter};
 
 use crate::cycle::find_cycles;
 use crate::{
-    Attributes, Condition, Declared, Destination, Hold, Receiver, RouteError, RouteErrorReason,
-    RouteKey, RouteSpec, SourcePattern, TopicTemplate, nearest,
+    Attributes, Condition, Declared, Destination, Hold, MessageView, Receiver, RouteError,
+    RouteErrorReason, RouteKey, RouteSpec, SourcePattern, TopicTemplate, nearest,
 };
 
 /// Most routes of one manifest.
@@ -54,6 +54,14 @@ impl Route {
     #[must_use]
     pub fn takes_from(&self, source: &Source) -> bool {
         self.from.iter().any(|pattern| pattern.matches(source))
+    }
+
+    /// Tells whether a message of `source` is taken, its topic aside. One whose condition cannot be
+    /// told is not.
+    #[must_use]
+    pub fn takes(&self, source: &Source, message: &MessageView<'_>) -> bool {
+        self.takes_from(source)
+            && self.when.as_ref().is_none_or(|when| when.evaluate(message) == Ok(true))
     }
 
     /// Returns the topics on which its messages reach their receivers.
@@ -167,14 +175,6 @@ impl RouteTable {
     pub fn may_publish(&self, source: &Source, topic: &str) -> bool {
         self.routes.iter().any(|route| route.takes_from(source) && route.topic.matches(topic))
     }
-
-    /// Tells whether some route to subscribers, or to this very device, could ever feed `filter`.
-    #[must_use]
-    pub fn may_subscribe(&self, subscriber: &Source, filter: &TopicFilter) -> bool {
-        self.routes
-            .iter()
-            .any(|route| route.feeds(subscriber) && route.delivers_on().overlaps(filter))
-    }
 }
 
 /// Returns what people call the route at `index`.
@@ -259,7 +259,7 @@ fn check_spec(spec: &RouteSpec, declared: &Declared) -> Vec<(RouteKey, RouteErro
     let missing = match &spec.to {
         Destination::Device(name) => undeclared_device(name, declared),
         Destination::Function(name) => undeclared_function(name, declared),
-        Destination::Subscribers => None,
+        Destination::Subscribers | Destination::Nobody => None,
     };
     found.extend(missing.map(|reason| (RouteKey::To, reason)));
     found.extend(spec.on_unavailable.and_then(|hold| check_hold(&hold, &spec.to)));
@@ -299,5 +299,8 @@ fn undeclared_function(name: &FunctionName, declared: &Declared) -> Option<Route
     })
 }
 
+mod nobody;
 #[cfg(test)]
 mod tests;
+
+pub use nobody::Feed;

@@ -366,3 +366,25 @@ fn a_wildcard_in_a_published_topic_is_a_protocol_error() {
     bed.publish_with(slot, PublishHead { topic: "a/+", ..PublishHead::default() }, "x");
     assert_eq!(bed.received(slot), ["disconnect ProtocolError"]);
 }
+
+/// Proves: MQT-1.
+#[test]
+fn a_topic_that_goes_to_nobody_can_be_neither_subscribed_to_nor_received() {
+    let routes = [
+        R("device:*", "#", None, "subscribers"),
+        R("device:*", "test/nosubscribe", None, "nobody"),
+    ];
+    let mut bed = Bed::new(config(&routes, &[]));
+    for version in BOTH {
+        let slot = client(&mut bed, version, "c");
+        bed.subscribe(slot, "test/nosubscribe", QoS::ExactlyOnce);
+        assert_eq!(bed.received(slot), ["suback [UnspecifiedError]"]);
+        bed.subscribe(slot, "#", QoS::ExactlyOnce);
+        bed.received(slot);
+        let head =
+            PublishHead { topic: "test/nosubscribe", retain: true, ..PublishHead::default() };
+        bed.publish_with(slot, head, "x");
+        assert!(bed.received(slot).is_empty());
+    }
+    assert_eq!(bed.hub.counters().get(Counter::DropToNobody), 2);
+}

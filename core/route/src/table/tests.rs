@@ -59,6 +59,10 @@ fn source(text: &str) -> Source {
     }
 }
 
+fn may_subscribe(table: &RouteTable, who: &str, filter: &str) -> bool {
+    matches!(table.feed(&source(who), &TopicFilter::new(filter).unwrap()), Feed::Fed)
+}
+
 #[test]
 fn routes_keep_their_order_names_and_labels() {
     let table = compile(&[
@@ -248,7 +252,7 @@ fn without_routes_nothing_is_allowed() {
     let table = RouteTable::empty();
     assert!(table.routes().is_empty());
     assert!(!table.may_publish(&Source::Anonymous, "a"));
-    assert!(!table.may_subscribe(&Source::Anonymous, &TopicFilter::new("#").unwrap()));
+    assert!(!may_subscribe(&table, "anonymous", "#"));
 }
 
 #[test]
@@ -263,13 +267,36 @@ fn a_condition_does_not_decide_who_may_publish() {
 fn a_device_may_subscribe_to_what_could_reach_it() {
     let table =
         compile(&["device:*; a/+ -> device:fan", "function:f; b/# -> subscribers"]).unwrap();
-    let may = |who: &str, filter: &str| {
-        table.may_subscribe(&source(who), &TopicFilter::new(filter).unwrap())
-    };
+    let may = |who: &str, filter: &str| may_subscribe(&table, who, filter);
     assert!(may("device:fan", "a/b") && may("device:fan", "+/x") && may("device:fan", "#"));
     assert!(!may("device:lamp", "a/b") && !may("device:fan", "a/b/c"));
     assert!(may("device:lamp", "b/1/2") && may("anonymous", "b") && may("device:lamp", "+/#"));
     assert!(!may("anonymous", "c/#"));
+}
+
+/// Proves: EVT-9.
+#[test]
+fn what_goes_to_nobody_cannot_be_subscribed_to() {
+    let table = compile(&[
+        "device:*; # -> subscribers",
+        "function:f; news/# -> subscribers",
+        "quiet: device:*; secret/+ -> nobody",
+        "device:fan; news/today -> nobody",
+        "device:*; loud/#; payload.db > 90 -> nobody",
+    ])
+    .unwrap();
+    let may = |filter: &str| may_subscribe(&table, "device:lamp", filter);
+    assert!(!may("secret/a") && !may("secret/+"));
+    assert!(may("#") && may("secret/#") && may("+/a") && may("secret/a/b"), "a part is left");
+    assert!(may("news/today"), "other devices and the function still feed it");
+    assert!(may("loud/a"), "a condition decides for each message");
+    let filter = TopicFilter::new("secret/a").unwrap();
+    match table.feed(&source("anonymous"), &filter) {
+        Feed::Withheld(route) => assert_eq!(route.label, "routes[2] \"quiet\""),
+        other => panic!("{other:?}"),
+    }
+    let functions = compile(&["function:f; a -> subscribers", "device:*; a -> nobody"]).unwrap();
+    assert!(may_subscribe(&functions, "device:lamp", "a"));
 }
 
 const SOURCES: [&str; 5] = ["device:fan", "device:lamp", "anonymous", "function:f", "function:g"];
@@ -319,8 +346,7 @@ proptest! {
         let expect = routes.iter().any(|(_, filter, to)| {
             feeds(to) && TOPICS.iter().any(|t| topic_matches(filter, t) && topic_matches(wanted, t))
         });
-        let wanted = TopicFilter::new(wanted).unwrap();
-        prop_assert_eq!(table.may_subscribe(&source(who), &wanted), expect);
+        prop_assert_eq!(may_subscribe(&table, who, wanted), expect);
     }
 }
 

@@ -394,7 +394,8 @@ pub(super) struct Route {
     /// message for which it cannot be told does not match. Default none.
     #[serde(default)]
     pub(super) when: Option<String>,
-    /// Where messages go: `device:NAME`, `function:NAME` or `subscribers`.
+    /// Where messages go: `device:NAME`, `function:NAME`, `subscribers`, or `nobody`. What goes to
+    /// nobody reaches nobody, whatever other routes say, and cannot be subscribed to.
     pub(super) to: String,
     /// Who of the receivers gets a message: a condition in CEL like `when`, which also sees
     /// `receiver`, a map with the `name` of the receiving device and its attributes. A receiver for

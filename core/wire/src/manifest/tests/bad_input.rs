@@ -385,7 +385,7 @@ fn a_route_to_nowhere() {
            |
         11 | to = "nowhere"
            |      ^^^^^^^^^
-           = expected: device:NAME, function:NAME, subscribers
+           = expected: device:NAME, function:NAME, subscribers, nobody
     "#]],
     );
 }
@@ -434,7 +434,7 @@ fn words_of_later_versions() {
            |
         11 | to = "remote:cloud"
            |      ^^^^^^^^^^^^^^
-           = expected: device:NAME, function:NAME, subscribers
+           = expected: device:NAME, function:NAME, subscribers, nobody
     "#]],
     );
     check(
