@@ -54,6 +54,8 @@ fn limits(written: &manifest::Limits) -> Limits {
         max_packet: bytes(written.max_packet),
         receive_maximum: written.receive_maximum,
         topic_alias_maximum: written.topic_alias_maximum,
+        topic_alias_maximum_out: written.topic_alias_maximum_out,
+        maximum_qos: written.maximum_qos,
         keep_alive_max: written.keep_alive_max,
         connect_timeout: written.connect_timeout,
         max_connections: written.max_connections,

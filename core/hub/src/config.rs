@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tomte_base::{ByteSize, FunctionName, TopicName};
+use tomte_base::{ByteSize, FunctionName, QoS, TopicName};
 use tomte_broker::{LogLimits, QueueLimits};
 use tomte_route::RouteTable;
 use tomte_scheduler::FunctionLimits;
@@ -42,6 +42,10 @@ pub struct Limits {
     pub receive_maximum: u16,
     /// Topic aliases that a client may use.
     pub topic_alias_maximum: u16,
+    /// Topic aliases that are used towards a client that takes them.
+    pub topic_alias_maximum_out: u16,
+    /// Highest quality of service that a client may publish with.
+    pub maximum_qos: QoS,
     /// Longest keep-alive that a client may ask for, none for any.
     pub keep_alive_max: Option<u16>,
     /// How long a connection may take to send CONNECT.
@@ -65,7 +69,7 @@ pub struct Limits {
     pub queue_memory: ByteSize,
     /// Bytes that may wait in the output buffer of a connection before QoS 0 is dropped for it.
     pub output_high_water: usize,
-    /// Retained messages.
+    /// Retained messages; with 0, clients are told that there are none.
     pub max_retained: u32,
     /// Bytes of retained payloads and topics.
     pub max_retained_bytes: ByteSize,
@@ -85,6 +89,8 @@ impl Default for Limits {
             max_packet: 1 << 20,
             receive_maximum: 64,
             topic_alias_maximum: 16,
+            topic_alias_maximum_out: 16,
+            maximum_qos: QoS::ExactlyOnce,
             keep_alive_max: None,
             connect_timeout: Duration::from_secs(10),
             max_connections: 10_000,

@@ -51,6 +51,9 @@ impl Hub {
             max_packet_in: limits.max_packet,
             receive_maximum_in: limits.receive_maximum,
             topic_alias_maximum_in: limits.topic_alias_maximum,
+            topic_alias_maximum_out: limits.topic_alias_maximum_out,
+            maximum_qos: limits.maximum_qos,
+            retain_available: limits.max_retained > 0,
             keep_alive_max: limits.keep_alive_max,
             connect_timeout: limits.connect_timeout,
             ..ConnectionLimits::default()

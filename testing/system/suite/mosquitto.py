@@ -14,6 +14,7 @@ import tempfile
 IMPLIED = {
     ("allow_anonymous", "true"),
     ("allow_zero_length_clientid", "true"),
+    ("max_packet_size", "0"),
     ("per_listener_settings", "true"),
     ("per_listener_settings", "false"),
 }
@@ -22,13 +23,22 @@ LIMITS = {
     "max_connections": ("max_connections", "{}"),
     "max_inflight_bytes": ("session_bytes", '"{}B"'),
     "max_inflight_messages": ("receive_maximum", "{}"),
+    "maximum_qos": ("maximum_qos", "{}"),
     "max_keepalive": ("keep_alive_max", '"{}s"'),
     "max_packet_size": ("max_packet", '"{}B"'),
     "max_queued_bytes": ("session_bytes", '"{}B"'),
     "max_queued_messages": ("session_messages", "{}"),
 }
-# The settings of a mosquitto that nobody configured, which its tests take for granted.
-DEFAULTS = {"receive_maximum": "20", "topic_alias_maximum": "10", "session_expiry_max": '"3650d"'}
+# Settings that are a limit of a hub for one value only.
+SWITCHES = {("retain_available", "false"): ("retained_messages", "0")}
+# The settings of a mosquitto that nobody configured, which its tests take for granted. The largest
+# packet that MQTT can describe is no limit to tell a client of.
+DEFAULTS = {
+    "max_packet": '"268435460B"',
+    "receive_maximum": "20",
+    "topic_alias_maximum": "10",
+    "session_expiry_max": '"4294967295s"',
+}
 
 MANIFEST = """\
 [hub]
@@ -85,6 +95,9 @@ def manifest(found):
         elif name in LIMITS:
             limit, form = LIMITS[name]
             limits[limit] = form.format(value)
+        elif (name, value) in SWITCHES:
+            limit, written = SWITCHES[name, value]
+            limits[limit] = written
         elif (name, value) not in IMPLIED:
             sys.exit(f"no such setting in a hub: {name} {value}")
     if ("allow_anonymous", "true") not in found:

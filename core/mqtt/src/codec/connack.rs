@@ -127,8 +127,8 @@ impl<'a> ConnackProperties<'a> {
         use PropertyId as P;
         let flag = |value: Option<bool>| value.map(u8::from);
         let maximum_qos = self.maximum_qos.filter(|qos| *qos < QoS::ExactlyOnce);
-        put_u16_property(out, P::ServerKeepAlive, self.server_keep_alive_seconds);
         put_u16_property(out, P::TopicAliasMaximum, self.topic_alias_maximum);
+        put_u16_property(out, P::ServerKeepAlive, self.server_keep_alive_seconds);
         put_text_property(out, P::AssignedClientIdentifier, self.assigned_client_id);
         put_text_property(out, P::AuthenticationMethod, self.authentication_method);
         put_binary_property(out, P::AuthenticationData, self.authentication_data);

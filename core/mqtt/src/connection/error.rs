@@ -12,6 +12,15 @@ pub enum ConnectRefusal {
     /// A 3.1.1 client without an identifier asks for a session that lasts.
     #[error("the client identifier is empty and the session is not clean (3.1.1, MQTT-3.1.3-8)")]
     NoClientId,
+    /// The will has a QoS that CONNACK rules out.
+    #[error("the will's quality of service is above the maximum of {maximum} (MQTT-3.2.2-12)")]
+    WillQos {
+        /// The limit.
+        maximum: u8,
+    },
+    /// The will is to be retained, and nothing is.
+    #[error("the will is to be retained, and retained messages are not available (MQTT-3.2.2-13)")]
+    WillRetain,
 }
 
 impl ConnectRefusal {
@@ -21,6 +30,8 @@ impl ConnectRefusal {
         match self {
             Self::SecondConnect => ReasonCode::ProtocolError,
             Self::NoClientId => ReasonCode::ClientIdentifierNotValid,
+            Self::WillQos { .. } => ReasonCode::QosNotSupported,
+            Self::WillRetain => ReasonCode::RetainNotSupported,
         }
     }
 }
@@ -54,6 +65,15 @@ pub enum ProtocolError {
         /// The limit.
         maximum: u16,
     },
+    /// The QoS is above the one that CONNACK named.
+    #[error("the quality of service is above the maximum of {maximum} (MQTT-3.2.2-11)")]
+    QosNotSupported {
+        /// The limit.
+        maximum: u8,
+    },
+    /// The message is to be retained, and CONNACK said that nothing is.
+    #[error("retained messages are not available (MQTT-3.2.2-14)")]
+    RetainNotSupported,
 }
 
 impl ProtocolError {
@@ -67,6 +87,8 @@ impl ProtocolError {
                 ReasonCode::ProtocolError
             }
             Self::ReceiveMaximumExceeded { .. } => ReasonCode::ReceiveMaximumExceeded,
+            Self::QosNotSupported { .. } => ReasonCode::QosNotSupported,
+            Self::RetainNotSupported => ReasonCode::RetainNotSupported,
         }
     }
 }

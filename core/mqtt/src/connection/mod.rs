@@ -37,6 +37,10 @@ pub struct ConnectionLimits {
     pub topic_alias_maximum_in: u16,
     /// Most topic aliases that the server uses, 0 for none.
     pub topic_alias_maximum_out: u16,
+    /// Highest QoS that the client may publish with.
+    pub maximum_qos: QoS,
+    /// The client may have messages retained.
+    pub retain_available: bool,
     /// Longest keep alive in seconds. An MQTT 5 client that wants a longer one or none is told to
     /// use this one; 3.1.1 has no way to tell.
     pub keep_alive_max: Option<u16>,
@@ -52,6 +56,8 @@ impl Default for ConnectionLimits {
             receive_maximum_in: 128,
             topic_alias_maximum_in: 10,
             topic_alias_maximum_out: 16,
+            maximum_qos: QoS::ExactlyOnce,
+            retain_available: true,
             keep_alive_max: None,
             connect_timeout: Duration::from_secs(10),
         }
@@ -77,6 +83,8 @@ pub struct Connection {
     keep_alive_max: Option<u16>,
     server_keep_alive: Option<u16>,
     max_connect_packet_in: u32,
+    maximum_qos: QoS,
+    retain_available: bool,
     /// The client wants reason strings and user properties in every answer.
     wants_details: bool,
     aliases_in: Option<Box<InboundAliases>>,
@@ -101,6 +109,8 @@ impl Connection {
             keep_alive_max: limits.keep_alive_max,
             server_keep_alive: None,
             max_connect_packet_in: limits.max_connect_packet_in.min(limits.max_packet_in),
+            maximum_qos: limits.maximum_qos,
+            retain_available: limits.retain_available,
             wants_details: true,
             aliases_in: None,
             aliases_out: None,
@@ -110,8 +120,8 @@ impl Connection {
     /// Takes over what CONNECT says: version, keep alive, the limits of the client.
     ///
     /// # Errors
-    /// Fails with [`ConnectRefusal`] when there was a CONNECT before, or when a 3.1.1 client has
-    /// neither an identifier nor a clean session. The connection is then to be closed.
+    /// Fails with [`ConnectRefusal`] when there was a CONNECT before, when a 3.1.1 client has neither
+    /// an identifier nor a clean session, or when the will is one that it may not publish. The connection is then to be closed.
     pub fn on_connect(&mut self, now: Time, connect: &Connect<'_>) -> Result<(), ConnectRefusal> {
         if self.version.is_some() {
             return Err(ConnectRefusal::SecondConnect);
@@ -120,6 +130,7 @@ impl Connection {
         if connect.version == Version::V311 && nameless {
             return Err(ConnectRefusal::NoClientId);
         }
+        self.check_will(connect)?;
         let properties = &connect.properties;
         self.version = Some(connect.version);
         self.max_packet_out = properties.maximum_packet_bytes.unwrap_or(u32::MAX);
@@ -133,6 +144,20 @@ impl Connection {
         self.agree_on_keep_alive(connect);
         self.deadline = self.next_deadline(now);
         Ok(())
+    }
+
+    fn check_will(&mut self, connect: &Connect<'_>) -> Result<(), ConnectRefusal> {
+        let Some(will) = &connect.will else { return Ok(()) };
+        // A refusal is told in the client's version.
+        let refusal = if will.qos > self.maximum_qos {
+            ConnectRefusal::WillQos { maximum: self.maximum_qos as u8 }
+        } else if will.retain && !self.retain_available {
+            ConnectRefusal::WillRetain
+        } else {
+            return Ok(());
+        };
+        self.version = Some(connect.version);
+        Err(refusal)
     }
 
     fn agree_on_keep_alive(&mut self, connect: &Connect<'_>) {
@@ -208,6 +233,8 @@ impl Connection {
         let whole = u32::try_from(crate::codec::MAX_PACKET_BYTES).unwrap_or(u32::MAX);
         ConnackProperties {
             receive_maximum: Some(self.receive_maximum_in).filter(|max| *max < u16::MAX),
+            maximum_qos: Some(self.maximum_qos).filter(|qos| *qos < QoS::ExactlyOnce),
+            retain_available: Some(false).filter(|_| !self.retain_available),
             maximum_packet_bytes: Some(self.max_packet_in).filter(|max| *max < whole),
             topic_alias_maximum: Some(self.alias_maximum_in).filter(|max| *max > 0),
             server_keep_alive_seconds: self.server_keep_alive,
@@ -225,13 +252,19 @@ impl Connection {
     /// Checks that a client may send `publish` and returns its topic, with the alias resolved.
     ///
     /// # Errors
-    /// Fails with [`ProtocolError`] when the alias is past the limit or unknown, when a topic given
+    /// Fails with [`ProtocolError`] when its QoS or retaining it is not supported, when the alias is past the limit or unknown, when a topic given
     /// with an alias is not a topic name, or when there is a subscription identifier, which only
     /// servers send.
     pub fn resolve_alias<'p>(
         &mut self,
         publish: &Publish<'p>,
     ) -> Result<InboundTopic<'p>, ProtocolError> {
+        if publish.qos > self.maximum_qos {
+            return Err(ProtocolError::QosNotSupported { maximum: self.maximum_qos as u8 });
+        }
+        if publish.retain && !self.retain_available {
+            return Err(ProtocolError::RetainNotSupported);
+        }
         if publish.properties.is_empty() {
             return Ok(InboundTopic::Sent(publish.topic));
         }

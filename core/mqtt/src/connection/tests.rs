@@ -4,7 +4,7 @@ use tomte_base::{QoS, Time, TopicName};
 
 use super::*;
 use crate::codec::{
-    Ack, Connack, Disconnect, Packet, PublishHead, ReasonCode, Suback, decode, encode_publish,
+    Ack, Connack, Disconnect, Packet, PublishHead, ReasonCode, Suback, Will, decode, encode_publish,
 };
 
 const START: Time = Time::from_millis(1_000_000);
@@ -137,6 +137,35 @@ fn connack_tells_the_limits_that_are_not_the_standards_own() {
         ..limits()
     };
     assert_eq!(connected(none, &v5()).connack_properties(), ConnackProperties::default());
+}
+
+#[test]
+fn a_server_that_takes_less_says_so_and_refuses_the_rest() {
+    let limits =
+        ConnectionLimits { maximum_qos: QoS::AtLeastOnce, retain_available: false, ..limits() };
+    let mut connection = connected(limits, &v5());
+    let told = connection.connack_properties();
+    assert_eq!(told.maximum_qos, Some(QoS::AtLeastOnce));
+    assert_eq!(told.retain_available, Some(false));
+    let mut publish = |qos, retain| {
+        let mut out = Vec::new();
+        let head = PublishHead { topic: "a", qos, retain, packet_id: 1, ..PublishHead::default() };
+        encode_publish(&mut out, Version::V5, &head, b"");
+        let Ok(Packet::Publish(publish)) = decode(&out, Version::V5) else { panic!("no PUBLISH") };
+        connection.resolve_alias(&publish).map(|_| ()).map_err(|error| error.reason())
+    };
+    assert_eq!(publish(QoS::AtLeastOnce, false), Ok(()));
+    assert_eq!(publish(QoS::ExactlyOnce, false), Err(ReasonCode::QosNotSupported));
+    assert_eq!(publish(QoS::AtMostOnce, true), Err(ReasonCode::RetainNotSupported));
+    let will = |qos, retain| {
+        let will = Will { qos, retain, topic: "w", ..Will::default() };
+        let connect = Connect { will: Some(will), ..v5() };
+        let refusal = Connection::new(START, limits).on_connect(START, &connect);
+        refusal.map_err(|refusal| refusal.reason())
+    };
+    assert_eq!(will(QoS::AtLeastOnce, false), Ok(()));
+    assert_eq!(will(QoS::ExactlyOnce, false), Err(ReasonCode::QosNotSupported));
+    assert_eq!(will(QoS::AtMostOnce, true), Err(ReasonCode::RetainNotSupported));
 }
 
 #[test]

@@ -98,6 +98,8 @@ fn limits(limits: &Limits) -> Fields {
         ("max_subscriptions", limits.max_subscriptions.to_string()),
         ("receive_maximum", limits.receive_maximum.to_string()),
         ("topic_alias_maximum", limits.topic_alias_maximum.to_string()),
+        ("topic_alias_maximum_out", limits.topic_alias_maximum_out.to_string()),
+        ("maximum_qos", (limits.maximum_qos as u8).to_string()),
         ("connect_timeout", format_duration(limits.connect_timeout)),
         ("session_expiry_max", format_duration(limits.session_expiry_max)),
         ("session_messages", limits.session_messages.to_string()),

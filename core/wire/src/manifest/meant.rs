@@ -3,7 +3,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tomte_base::{ByteSize, DeviceName, FunctionName, TopicName};
+use tomte_base::{ByteSize, DeviceName, FunctionName, QoS, TopicName};
 use tomte_route::{Attributes, Overflow, RouteSpec, RouteTable};
 use tomte_scheduler::{Mode, Priority};
 
@@ -76,6 +76,10 @@ pub struct Limits {
     pub receive_maximum: u16,
     /// Topic aliases that a client may use.
     pub topic_alias_maximum: u16,
+    /// Topic aliases that the hub uses towards a client that takes them.
+    pub topic_alias_maximum_out: u16,
+    /// Highest quality of service that a client may publish with.
+    pub maximum_qos: QoS,
     /// Longest keep-alive in seconds, none for any.
     pub keep_alive_max: Option<u16>,
     /// How long a connection may take to send CONNECT.
@@ -90,7 +94,7 @@ pub struct Limits {
     pub session_overflow: Overflow,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it.
     pub output_buffer: ByteSize,
-    /// Retained messages.
+    /// Retained messages; with 0, clients are told that there are none.
     pub retained_messages: u32,
     /// Bytes of retained messages.
     pub retained_bytes: ByteSize,
@@ -116,6 +120,8 @@ impl Default for Limits {
             max_subscriptions: 1_000,
             receive_maximum: 64,
             topic_alias_maximum: 16,
+            topic_alias_maximum_out: 16,
+            maximum_qos: QoS::ExactlyOnce,
             keep_alive_max: None,
             connect_timeout: Duration::from_secs(10),
             session_expiry_max: Duration::from_secs(7 * 86_400),

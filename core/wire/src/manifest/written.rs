@@ -124,7 +124,8 @@ pub(super) struct Http {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
-    /// Largest MQTT packet that a client may send. Default `"1MiB"`, at most `"256MiB"`.
+    /// Largest MQTT packet that a client may send. Default `"1MiB"`, at least `"16B"`, at most
+    /// `"268435460B"`, the largest that MQTT can describe.
     pub(super) max_packet: Option<SizeText>,
     /// Connections at once. Default 10000.
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -145,11 +146,18 @@ pub(super) struct Limits {
     /// Topic aliases that a client of MQTT 5 may use. Default 16.
     #[schemars(range(min = 0, max = 65_535))]
     pub(super) topic_alias_maximum: Option<i64>,
+    /// Topic aliases that the hub uses towards a client of MQTT 5 that takes them. Default 16.
+    #[schemars(range(min = 0, max = 65_535))]
+    pub(super) topic_alias_maximum_out: Option<i64>,
+    /// Highest quality of service that a client may publish with. Default 2.
+    #[schemars(range(min = 0, max = 2))]
+    pub(super) maximum_qos: Option<i64>,
     /// Longest keep-alive; a client of MQTT 5 that asks for more is told this one. Default none.
     pub(super) keep_alive_max: Option<SpanText>,
     /// How long a connection may take to send CONNECT. Default `"10s"`.
     pub(super) connect_timeout: Option<SpanText>,
-    /// Longest time that a session is kept after its client went. Default `"7d"`.
+    /// Longest time that a session is kept after its client went. Default `"7d"`; with
+    /// `"4294967295s"`, the most that MQTT can describe, sessions may last for ever.
     pub(super) session_expiry_max: Option<SpanText>,
     /// Messages that wait for one session. Default 1000.
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -160,7 +168,7 @@ pub(super) struct Limits {
     pub(super) session_overflow: Option<Overflow>,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it. Default `"1MiB"`.
     pub(super) output_buffer: Option<SizeText>,
-    /// Retained messages. Default 10000.
+    /// Retained messages. Default 10000; with 0, clients are told that there are none.
     #[schemars(range(min = 0, max = 10_000_000))]
     pub(super) retained_messages: Option<i64>,
     /// Bytes of retained messages. Default `"16MiB"`.

@@ -11,10 +11,19 @@ use tomte_testkit::peers;
 use crate::catalogue::{Case, cases};
 
 const HUB: &str = include_str!("../../suite/mosquitto.py");
-const CONNACK: &str = include_str!("../../suite/connack.py");
+const CLOSING: &str = include_str!("../../suite/closing.py");
 /// MQTT 3.1, the version before the two standards: the hub answers 0x01 (3.1.1, 3.1.2.2), and the
 /// tests that try all three versions would not come to the others.
 const BEFORE_THE_STANDARDS: &str = "do_test(proto_ver=3)";
+
+/// Where scripts wait for the end of the connection: a DISCONNECT that says why may come first.
+const WAITS_FOR_THE_END: [(&str, &str); 2] = [
+    (
+        "p = sock.recv(len(pingresp_packet))",
+        "p = mosq_test.receive_or_end(sock, len(pingresp_packet))",
+    ),
+    ("data = sock.recv(1)", "data = mosq_test.receive_or_end(sock, 1)"),
+];
 
 /// The copy: `src/mosquitto`, `test` and `test/broker`, and `tmp` for the projects of the hubs.
 pub(crate) struct Tree {
@@ -68,7 +77,7 @@ fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
         let mut text = fs::read_to_string(&path)?;
         text = adapted(&text);
         if name == "mosq_test.py" {
-            text.push_str(CONNACK);
+            text.push_str(CLOSING);
         }
         let copy = to.join(name);
         fs::write(&copy, text)?;
@@ -80,7 +89,8 @@ fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
 
 fn adapted(script: &str) -> String {
     let kept = script.lines().filter(|line| line.trim() != BEFORE_THE_STANDARDS);
-    kept.flat_map(|line| [line, "\n"]).collect()
+    let lines: String = kept.flat_map(|line| [line, "\n"]).collect();
+    WAITS_FOR_THE_END.iter().fold(lines, |text, (wait, adapted)| text.replace(wait, adapted))
 }
 
 #[test]
@@ -88,4 +98,10 @@ fn only_the_oldest_version_goes_from_a_script_of_the_suite() {
     let script = "def do_test(v):\n    pass\ndo_test(proto_ver=3)\ndo_test(proto_ver=4)\n";
     let left = "def do_test(v):\n    pass\ndo_test(proto_ver=4)\n";
     assert_eq!(adapted(script), left);
+}
+
+#[test]
+fn a_script_of_the_suite_that_waits_for_the_end_may_be_told_why() {
+    let adapted = adapted("        data = sock.recv(1)\n");
+    assert_eq!(adapted, "        data = mosq_test.receive_or_end(sock, 1)\n");
 }

@@ -1,12 +1,15 @@
 use std::time::Duration;
 
-use tomte_base::ByteSize;
+use tomte_base::{ByteSize, QoS};
 use tomte_route::Overflow;
 
 use super::context::Context;
 use crate::manifest::key_path::{KeyPath, path};
 use crate::manifest::meant::{FunctionsMemory, Limits};
 use crate::manifest::written::{self, AutoOrSize, SizeText};
+
+/// Smallest limit of a packet: just enough for a CONNECT.
+const MIN_PACKET: ByteSize = ByteSize(16);
 
 /// Largest packet that MQTT can describe (MQTT 5, 2.1.4).
 const MAX_PACKET: ByteSize = ByteSize(268_435_460);
@@ -17,17 +20,22 @@ const MAX_KEEP_ALIVE_SECONDS: u64 = 65_535;
 /// Most bytes of anything that is kept in memory.
 const MAX_BYTES: ByteSize = ByteSize::mib(1 << 20);
 
-/// Longest time of anything.
-const MAX_SPAN: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// The session expiry interval that means for ever (MQTT 5, 3.1.2.11.2).
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_>) -> Limits {
     let default = Limits::default();
     let key = |name: &str| path(["limits", name]);
     let (kib, second) = (ByteSize::kib(1), Duration::from_secs(1));
+    let max_packet = context.size(
+        written.max_packet.as_ref(),
+        default.max_packet,
+        MIN_PACKET..=MAX_PACKET,
+        &key("max_packet"),
+    );
     let mut size = |text: &Option<SizeText>, default: ByteSize, name: &str, most: ByteSize| {
         context.size(text.as_ref(), default, kib..=most, &key(name))
     };
-    let max_packet = size(&written.max_packet, default.max_packet, "max_packet", MAX_PACKET);
     let session_bytes =
         size(&written.session_bytes, default.session_bytes, "session_bytes", MAX_BYTES);
     let output_buffer =
@@ -50,6 +58,12 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
         max_subscriptions: number(written.max_subscriptions, default.max_subscriptions),
         receive_maximum: number(written.receive_maximum, default.receive_maximum),
         topic_alias_maximum: number(written.topic_alias_maximum, default.topic_alias_maximum),
+        topic_alias_maximum_out: number(
+            written.topic_alias_maximum_out,
+            default.topic_alias_maximum_out,
+        ),
+        maximum_qos: QoS::from_bits(number(written.maximum_qos, default.maximum_qos as u8))
+            .unwrap_or(default.maximum_qos),
         keep_alive_max: keep_alive_max
             .map(|span| u16::try_from(span.as_secs()).unwrap_or(u16::MAX)),
         connect_timeout: context.span(
@@ -61,7 +75,7 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
         session_expiry_max: context.span(
             written.session_expiry_max.as_ref(),
             default.session_expiry_max,
-            Duration::ZERO..=MAX_SPAN,
+            Duration::ZERO..=FOR_EVER,
             &key("session_expiry_max"),
         ),
         session_messages: number(written.session_messages, default.session_messages),

@@ -69,6 +69,7 @@ fn a_first_deployment_adds_all() {
             max_packet: 1MiB
             max_sessions: 20000
             max_subscriptions: 1000
+            maximum_qos: 2
             output_buffer: 1MiB
             queued_call_bytes: 64MiB
             queued_calls: 100000
@@ -80,6 +81,7 @@ fn a_first_deployment_adds_all() {
             session_messages: 1000
             session_overflow: drop-oldest
             topic_alias_maximum: 16
+            topic_alias_maximum_out: 16
         + durability
             mode: process
         + devices.fan

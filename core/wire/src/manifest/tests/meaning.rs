@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tomte_base::{ByteSize, DeviceName, FunctionName, Source, TopicFilter};
+use tomte_base::{ByteSize, DeviceName, FunctionName, QoS, Source, TopicFilter};
 use tomte_route::{Destination, Hold, Overflow};
 
 use super::*;
@@ -83,6 +83,8 @@ fn every_limit_can_be_set() {
         max_subscriptions = 3
         receive_maximum = 65535
         topic_alias_maximum = 0
+        topic_alias_maximum_out = 7
+        maximum_qos = 1
         keep_alive_max = "90s"
         connect_timeout = "500ms"
         session_expiry_max = "1h"
@@ -108,6 +110,8 @@ fn every_limit_can_be_set() {
         max_subscriptions: 3,
         receive_maximum: 65_535,
         topic_alias_maximum: 0,
+        topic_alias_maximum_out: 7,
+        maximum_qos: QoS::AtLeastOnce,
         keep_alive_max: Some(90),
         connect_timeout: Duration::from_millis(500),
         session_expiry_max: Duration::from_secs(3600),
