@@ -151,7 +151,7 @@ fn connack_with_every_property_is_read() {
     let connack = Connack { properties, ..Connack::default() };
     check(
         Version::V5,
-        "20 3F 00 00 3C 130005 220004 120001'i' 150001'm' 160001'd' 2500 2700000003 210002 2401 \
+        "20 3F 00 00 3C 220004 130005 120001'i' 150001'm' 160001'd' 2500 2700000003 210002 2401 \
          1100000001 2801 2900 2A01 1A0001'n' 1C0001'o' 1F0001's' 260001'k'0001'v'",
         Packet::Connack(Box::new(connack)),
     );
