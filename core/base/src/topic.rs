@@ -7,8 +7,8 @@ use std::sync::Arc;
 pub const MAX_TOPIC_BYTES: usize = 65_535;
 
 /// Most levels of a topic name or filter. The standard has no limit; this one bounds the work that
-/// one message can cause.
-pub const MAX_TOPIC_LEVELS: usize = 200;
+/// one message can cause. It allows 200 separators, as mosquitto does.
+pub const MAX_TOPIC_LEVELS: usize = 201;
 
 /// Why a text is not a topic name or filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
