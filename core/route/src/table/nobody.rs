@@ -17,7 +17,7 @@ pub enum Feed<'a> {
 }
 
 impl RouteTable {
-    /// Tells whether some route could ever feed `filter` to `subscriber`.
+    /// Tells whether some route could ever feed `filter` to `subscriber`, and if not, why.
     #[must_use]
     pub fn feed(&self, subscriber: &Source, filter: &TopicFilter) -> Feed<'_> {
         let feeds =
@@ -30,6 +30,12 @@ impl RouteTable {
             }
         }
         found
+    }
+
+    /// Tells whether some route could ever feed `filter` to `subscriber`.
+    #[must_use]
+    pub fn may_subscribe(&self, subscriber: &Source, filter: &TopicFilter) -> bool {
+        matches!(self.feed(subscriber, filter), Feed::Fed)
     }
 
     /// The route to nobody that takes all that `route` could feed to `filter`.
