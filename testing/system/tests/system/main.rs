@@ -14,6 +14,7 @@ mod deployment;
 mod libraries;
 mod main_job;
 mod manifests;
+mod message_rules;
 mod passwords;
 mod rust_client;
 mod shares;
