@@ -12,6 +12,10 @@ test *FILTER:
 sim:
     cargo test -p tomte-sim
 
+# Kills a hub at random moments: `just torture mqtt --rounds 100`.
+torture *ARGS:
+    cargo xtask torture {{ARGS}}
+
 # libFuzzer over every decoder and the whole hub: `just fuzz codec --for 10m`.
 fuzz *ARGS:
     cargo xtask fuzz {{ARGS}}

@@ -15,6 +15,7 @@ mod test;
 mod test_summary;
 mod tidy;
 mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ Usage: cargo xtask VERB
   test [FILTER]   installs what the tests need, then runs every test (or those that match)
   install-tools   installs what the tests need, below target/test-tools
   bench [ARG...]  builds and runs the benchmark; arguments go to tomte-bench
+  torture mqtt [--rounds 100] [--seed N]
+                  kills a hub at random moments and counts what was lost, doubled or reordered
   fuzz [TARGET...] [--for 10m] [--merge] [FILE...]
                   runs libFuzzer over the targets of testing/fuzz, or a target over files
   capabilities    writes docs/capabilities.md anew from docs/capabilities.toml and the tests
@@ -55,6 +58,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(&workspace),
         ["test", filter @ ..] => test::run(&workspace, filter),
         ["install-tools"] => tools::install(&workspace),
+        ["torture", arguments @ ..] => torture::run(&workspace, arguments),
         ["bench", arguments @ ..] => bench::run(&workspace, arguments),
         ["fuzz", arguments @ ..] => fuzz::run(&workspace, arguments),
         ["capabilities"] => capabilities::write(&workspace),

@@ -71,6 +71,7 @@ fn limits(written: &manifest::Limits) -> Limits {
                 tomte_route::Overflow::DropNewest => Overflow::DropNewest,
             },
         },
+        max_queued: written.queued_bytes,
         output_high_water: bytes(written.output_buffer) as usize,
         max_retained: written.retained_messages,
         max_retained_bytes: written.retained_bytes,

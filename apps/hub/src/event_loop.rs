@@ -556,8 +556,8 @@ impl EventLoop {
             Some(Synced::UpTo(synced)) => {
                 if self.mode == SyncMode::Power {
                     self.hub.on_durable(now, LogPosition(synced));
+                    self.hub.on_readable_again(LogPosition(synced));
                 }
-                self.hub.on_synced(LogPosition(synced));
             }
             None => {}
             Some(Synced::Failed) => self.sync_failed(now),
@@ -574,9 +574,9 @@ impl EventLoop {
                     self.syncer.wrote();
                     if self.mode != SyncMode::Power {
                         self.hub.on_durable(now, LogPosition(commit.written_up_to));
-                    }
-                    if self.mode == SyncMode::None {
-                        self.hub.on_synced(LogPosition(self.journal.written_up_to()));
+                        // Without safety some of it is not even written.
+                        let written = self.journal.written_up_to();
+                        self.hub.on_readable_again(LogPosition(written));
                     }
                 }
                 Err(error) => self.commit_failed(now, &error),

@@ -1,11 +1,11 @@
 //! Which messages that wait are in memory, and how the others come back from the journal.
 //!
-//! A message that waits in a queue is in memory until the disk has it and newer ones need the room;
+//! A message that waits in a queue is in memory until the journal has it and newer ones need the room;
 //! then only its number, its place in the journal and who is to get it are left. When its turn comes
 //! near, the host reads it back ([`Effect::Fetch`], [`Hub::on_fetched`]):
 //!
 //! ```text
-//!   queued ─▶ in memory ─ the disk has it, no room ─▶ in the journal only
+//!   queued ─▶ in memory ─ the journal has it, no room ─▶ in the journal only
 //!                  ▲                                          │
 //!                  └──── read back: its turn is near, ────────┤
 //!                        or its segment must go               └─ cannot be read ─▶ dropped, counted
@@ -45,8 +45,8 @@ pub(crate) struct Bodies {
     bytes: u64,
     /// A message that was queued and is about to be stored.
     queued: Option<MessageId>,
-    /// How far the disk has the journal.
-    synced: LogPosition,
+    /// How far the journal can be read back.
+    readable: LogPosition,
     /// Messages of an old segment that are still to be copied.
     to_copy: VecDeque<MessageId>,
     /// Some of them are being read.
@@ -94,15 +94,18 @@ impl Hub {
     /// A message is stored: it counts as waiting if a queue took it.
     pub(crate) fn enter_stored(&mut self, id: MessageId, mut stored: Stored) {
         if self.bodies.queued.take() == Some(id) {
+            // It stays for long, and there may be many.
+            stored.destinations.shrink_to_fit();
             self.bodies.enter(&mut stored);
         }
         self.stored.insert(id, stored);
     }
 
-    /// The disk has the journal up to `position`, so that what lies before it can be read back even
-    /// after a failure of the disk: messages that wait may leave memory.
-    pub fn on_synced(&mut self, position: LogPosition) {
-        self.bodies.synced = self.bodies.synced.max(position);
+    /// The host can read the journal back up to `position`, and goes on to be able to: messages that
+    /// wait there may leave memory. What a host may yet cut off, because a sync of it can fail, is
+    /// not among that.
+    pub fn on_readable_again(&mut self, position: LogPosition) {
+        self.bodies.readable = self.bodies.readable.max(position);
         self.make_room_in_memory();
     }
 
@@ -113,7 +116,7 @@ impl Hub {
             let Some(stored) = self.stored.get_mut(&oldest).filter(|stored| stored.waits) else {
                 continue;
             };
-            if stored.kept.position > self.bodies.synced {
+            if stored.kept.position > self.bodies.readable {
                 self.bodies.in_memory.push_front(oldest);
                 break;
             }

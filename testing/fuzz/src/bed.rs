@@ -152,7 +152,7 @@ impl Bed {
         let last = *last;
         self.log.append(&mut batch);
         self.hub.on_durable(self.now, last);
-        self.hub.on_synced(last);
+        self.hub.on_readable_again(last);
     }
 
     fn perform(&mut self, effect: Effect) {

@@ -37,8 +37,8 @@ impl World {
                 if self.settings.mode == SyncMode::Power {
                     host.make_safe(position);
                     host.hub.on_durable(now, LogPosition(position));
+                    host.hub.on_readable_again(LogPosition(position));
                 }
-                host.hub.on_synced(LogPosition(position));
             }
             Err(error) => {
                 self.log.tell(self.now, || format!("journal: {error}"));

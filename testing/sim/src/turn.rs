@@ -192,6 +192,7 @@ impl World {
                 }
                 if mode == SyncMode::Process {
                     host.hub.on_durable(now, LogPosition(commit.written_up_to));
+                    host.hub.on_readable_again(LogPosition(commit.written_up_to));
                 }
                 self.want_sync();
             }

@@ -54,7 +54,12 @@ const LAYERS: &[Layer] = &[
         imports: &["base", "core", "plans", "core hub", "wire", "host"],
     },
     Layer { name: "testkit", folders: &["testing/testkit"], imports: &["base", "wire"] },
-    Layer { name: "testing", folders: &["testing/*"], imports: &["base", "wire", "testkit"] },
+    Layer { name: "torture", folders: &["testing/torture"], imports: &["testkit"] },
+    Layer {
+        name: "testing",
+        folders: &["testing/*"],
+        imports: &["base", "wire", "testkit", "torture"],
+    },
     Layer { name: "chores", folders: &["xtask"], imports: &[] },
 ];
 

@@ -9,6 +9,9 @@ use tomte_base::{
 use super::fields::{Reader, Writer};
 use super::{BadRecord, Destination};
 
+/// Destinations for which room is made before they are read.
+const MOST_RESERVED: u32 = 64;
+
 impl Writer<'_> {
     pub(super) fn message(&mut self, message: &Message) {
         self.u64(message.id.0);
@@ -143,8 +146,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn destinations(&mut self) -> Result<Vec<Destination>, BadRecord> {
-        let mut destinations = Vec::new();
-        for _ in 0..self.u32("destinations")? {
+        let n_destinations = self.u32("destinations")?;
+        // Exactly as many as there are: recovery holds many of these. But a number is no promise.
+        let mut destinations = Vec::with_capacity(n_destinations.min(MOST_RESERVED) as usize);
+        for _ in 0..n_destinations {
             destinations.push(self.destination()?);
         }
         Ok(destinations)

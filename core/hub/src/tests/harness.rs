@@ -279,7 +279,7 @@ impl Bed {
             let last = batch.last().expect("there were records").0;
             self.log.append(&mut batch);
             self.hub.on_durable(self.now, last);
-            self.hub.on_synced(last);
+            self.hub.on_readable_again(last);
         }
         for effect in self.hub.take_effects() {
             match effect {

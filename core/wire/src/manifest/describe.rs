@@ -105,6 +105,7 @@ fn limits(limits: &Limits) -> Fields {
         ("session_messages", limits.session_messages.to_string()),
         ("session_bytes", limits.session_bytes.to_string()),
         ("session_overflow", limits.session_overflow.to_string()),
+        ("queued_bytes", limits.queued_bytes.to_string()),
         ("output_buffer", limits.output_buffer.to_string()),
         ("retained_messages", limits.retained_messages.to_string()),
         ("retained_bytes", limits.retained_bytes.to_string()),

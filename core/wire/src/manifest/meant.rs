@@ -92,6 +92,8 @@ pub struct Limits {
     pub session_bytes: ByteSize,
     /// Which message the full queue of a session loses.
     pub session_overflow: Overflow,
+    /// Bytes of all messages that wait on disk, for sessions, holds and calls together.
+    pub queued_bytes: ByteSize,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it.
     pub output_buffer: ByteSize,
     /// Retained messages; with 0, clients are told that there are none.
@@ -128,6 +130,7 @@ impl Default for Limits {
             session_messages: 1_000,
             session_bytes: ByteSize::mib(8),
             session_overflow: Overflow::DropOldest,
+            queued_bytes: ByteSize::mib(1 << 10),
             output_buffer: ByteSize::mib(1),
             retained_messages: 10_000,
             retained_bytes: ByteSize::mib(16),

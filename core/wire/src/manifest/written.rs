@@ -166,6 +166,9 @@ pub(super) struct Limits {
     pub(super) session_bytes: Option<SizeText>,
     /// Which message the full queue of a session loses. Default `"drop-oldest"`.
     pub(super) session_overflow: Option<Overflow>,
+    /// Bytes of all messages that wait on disk, for sessions, holds and calls together. Default
+    /// `"1GiB"`.
+    pub(super) queued_bytes: Option<SizeText>,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it. Default `"1MiB"`.
     pub(super) output_buffer: Option<SizeText>,
     /// Retained messages. Default 10000; with 0, clients are told that there are none.

@@ -11,6 +11,7 @@ mod clients;
 mod command_line;
 mod crash;
 mod deployment;
+mod durable;
 mod libraries;
 mod main_job;
 mod manifests;

@@ -38,6 +38,7 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
     };
     let session_bytes =
         size(&written.session_bytes, default.session_bytes, "session_bytes", MAX_BYTES);
+    let queued_bytes = size(&written.queued_bytes, default.queued_bytes, "queued_bytes", MAX_BYTES);
     let output_buffer =
         size(&written.output_buffer, default.output_buffer, "output_buffer", MAX_BYTES);
     let retained_bytes =
@@ -81,6 +82,7 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
         session_messages: number(written.session_messages, default.session_messages),
         session_bytes,
         session_overflow: written.session_overflow.map_or(default.session_overflow, overflow),
+        queued_bytes,
         output_buffer,
         retained_messages: number(written.retained_messages, default.retained_messages),
         retained_bytes,

@@ -71,6 +71,7 @@ fn a_first_deployment_adds_all() {
             max_subscriptions: 1000
             maximum_qos: 2
             output_buffer: 1MiB
+            queued_bytes: 1GiB
             queued_call_bytes: 64MiB
             queued_calls: 100000
             receive_maximum: 64

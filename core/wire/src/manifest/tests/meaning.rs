@@ -91,6 +91,7 @@ fn every_limit_can_be_set() {
         session_messages = 4
         session_bytes = "1MiB"
         session_overflow = "drop-newest"
+        queued_bytes = "5MiB"
         output_buffer = "2MiB"
         retained_messages = 0
         retained_bytes = "3MiB"
@@ -118,6 +119,7 @@ fn every_limit_can_be_set() {
         session_messages: 4,
         session_bytes: ByteSize::mib(1),
         session_overflow: Overflow::DropNewest,
+        queued_bytes: ByteSize::mib(5),
         output_buffer: ByteSize::mib(2),
         retained_messages: 0,
         retained_bytes: ByteSize::mib(3),
