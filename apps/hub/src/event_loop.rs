@@ -553,13 +553,11 @@ impl EventLoop {
     /// Writes the records of this turn, and tells the machine how far they are safe.
     fn commit(&mut self, now: Time) {
         match self.syncer.take_synced() {
-            Some(Synced::UpTo(synced)) => {
-                if self.mode == SyncMode::Power {
-                    self.hub.on_durable(now, LogPosition(synced));
-                    self.hub.on_readable_again(LogPosition(synced));
-                }
+            Some(Synced::UpTo(synced)) if self.mode == SyncMode::Power => {
+                self.hub.on_durable(now, LogPosition(synced));
+                self.hub.on_readable_again(LogPosition(synced));
             }
-            None => {}
+            Some(Synced::UpTo(_)) | None => {}
             Some(Synced::Failed) => self.sync_failed(now),
         }
         // What is released may write records of its own: copies, removals.
