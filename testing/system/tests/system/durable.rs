@@ -109,6 +109,5 @@ fn check_memory(hub: &Hub, when: &str) {
         kib >> 10
     };
     let most = mebibytes("VmHWM:").saturating_sub(mebibytes("RssFile:"));
-    println!("{when}: {most} MiB at most");
     assert!(most <= MOST_MEMORY_MIB, "{when}: {most} MiB at most");
 }
