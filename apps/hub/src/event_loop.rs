@@ -561,7 +561,8 @@ impl EventLoop {
             Some(Synced::Failed) => self.sync_failed(now),
         }
         // What is released may write records of its own: copies, removals.
-        while self.hub.has_records() {
+        let is_last = self.stopping.is_some();
+        while self.hub.must_commit(now) || (is_last && self.hub.has_records()) {
             let journal = &mut self.journal;
             self.hub.drain_records(|position, record| journal.append(position.0, record));
             match self.journal.commit() {

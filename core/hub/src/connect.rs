@@ -293,11 +293,11 @@ impl Hub {
         }
     }
 
-    /// Nothing leaves the connection before all records up to now are safe.
+    /// Nothing leaves the connection before all needed records up to now are safe.
     pub(crate) fn gate(&mut self, slot: Slot) {
-        let appended = self.ledger.appended();
+        let needed = self.ledger.needed();
         if let Some(connection) = self.connection_mut(slot) {
-            connection.gate = appended;
+            connection.gate = needed;
         }
     }
 

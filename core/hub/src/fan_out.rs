@@ -500,8 +500,14 @@ impl Hub {
         if stored.destinations.is_empty() {
             self.take_stored(message);
         }
+        // Without it the client of a session would get a message of QoS 1 twice, as QoS 1 allows.
+        let may_wait = matches!(destination, Destination::Session { qos: QoS::AtLeastOnce, .. });
         let record = crate::Record::Done { message, destination: destination.clone() };
-        self.ledger.note(|out| record.encode(out));
+        if may_wait {
+            self.ledger.note_in_time(|out| record.encode(out));
+        } else {
+            self.ledger.note(|out| record.encode(out));
+        }
     }
 }
 

@@ -376,6 +376,13 @@ impl Hub {
         self.ledger.has_records()
     }
 
+    /// Tells whether the host must write the records now. Those that say no more than that a QoS 1
+    /// delivery is done may wait a little, so that they cost no write of their own: after a crash
+    /// the client would get its message once more.
+    pub fn must_commit(&mut self, now: Time) -> bool {
+        self.ledger.must_commit(now)
+    }
+
     /// The journal is safe up to `position`: what waited for it is acknowledged.
     pub fn on_durable(&mut self, _now: Time, position: LogPosition) {
         while let Some(ack) = self.ledger.release(position) {
@@ -476,7 +483,7 @@ impl Hub {
     /// commit, effects to carry out, connections to write.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || !self.effects.is_empty() || self.ledger.has_records()
+        !self.dirty.is_empty() || !self.effects.is_empty() || self.ledger.is_urgent()
     }
 
     /// Tells whether the bytes that wait for a connection may leave: what they tell the client is
@@ -506,7 +513,8 @@ impl Hub {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let own = self.timers.peek().map(|Reverse((time, _))| *time);
-        own.into_iter().chain(self.scheduler.next_deadline()).min()
+        let commit = self.ledger.commit_deadline();
+        own.into_iter().chain(self.scheduler.next_deadline()).chain(commit).min()
     }
 
     /// Does what time has come for.
@@ -600,7 +608,7 @@ impl Hub {
     /// While records are missing that a failed commit lost, whatever is confirmed may rest on them:
     /// it waits for a commit that brings them, and there must be one.
     pub(crate) fn ask_to_catch_up(&mut self) {
-        if self.journal_behind && !self.ledger.has_records() {
+        if self.journal_behind && !self.ledger.is_urgent() {
             self.note_numbers();
         }
     }

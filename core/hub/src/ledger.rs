@@ -5,9 +5,15 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
-use tomte_base::LogPosition;
+use tomte_base::{LogPosition, Time};
 use tomte_broker::{LogIndex, LogLimits};
+
+/// How long a record waits for others that need a commit more than it does.
+const WAIT: Duration = Duration::from_millis(20);
+/// Bytes of such records that are not kept waiting.
+const WAITING_BYTES: usize = 64 << 10;
 
 /// A record that stands for something that still matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +29,10 @@ pub(crate) struct Ledger<A> {
     /// End of each record in `batch`, with its position.
     records: Vec<(LogPosition, usize)>,
     appended: LogPosition,
+    /// The last record that may not be lost; those after it may wait for a later commit.
+    needed: LogPosition,
+    /// When the host was first asked to commit and everything in the batch could wait.
+    waits_since: Option<Time>,
     durable: LogPosition,
     /// As `durable`, but only what the host said: records up to here are not lost to a failure.
     safe: LogPosition,
@@ -36,6 +46,8 @@ impl<A> Ledger<A> {
             batch: Vec::new(),
             records: Vec::new(),
             appended: LogPosition::default(),
+            needed: LogPosition::default(),
+            waits_since: None,
             durable: LogPosition::default(),
             safe: LogPosition::default(),
             waiting: VecDeque::new(),
@@ -46,10 +58,12 @@ impl<A> Ledger<A> {
     pub(crate) fn restored(&mut self, segments: Vec<(LogPosition, u64)>, next: LogPosition) {
         self.index.restored(segments, next);
         self.appended = LogPosition(next.0.saturating_sub(1));
+        self.needed = self.appended;
         self.durable = self.appended;
         self.safe = self.appended;
     }
 
+    /// Writes a record; it may be lost in a crash as long as nothing else makes a commit necessary.
     fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Kept {
         let start = self.batch.len();
         encode(&mut self.batch);
@@ -63,12 +77,19 @@ impl<A> Ledger<A> {
     /// Writes a record that stands for something that matters until [`Ledger::forget`].
     pub(crate) fn keep(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Kept {
         let kept = self.append(encode);
+        self.needed = kept.position;
         self.index.live(kept.position, kept.bytes as usize);
         kept
     }
 
     /// Writes a record that only says that something matters no more.
     pub(crate) fn note(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.needed = self.append(encode).position;
+    }
+
+    /// Writes a record that only says that something matters no more, and whose loss does no more
+    /// than make a client get a message of QoS 1 once more. It waits for others at most [`WAIT`].
+    pub(crate) fn note_in_time(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         self.append(encode);
     }
 
@@ -80,6 +101,11 @@ impl<A> Ledger<A> {
     /// Says that what the record stands for matters no more.
     pub(crate) fn forget(&mut self, kept: Kept) {
         self.index.dead(kept.position, kept.bytes as usize);
+    }
+
+    /// The last record that must be safe before anything that rests on the journal is said.
+    pub(crate) fn needed(&self) -> LogPosition {
+        self.needed
     }
 
     /// The last record written.
@@ -97,12 +123,12 @@ impl<A> Ledger<A> {
         self.safe
     }
 
-    /// Holds `ack` until all records up to now are safe. Returns it when they are already.
+    /// Holds `ack` until all needed records up to now are safe. Returns it when they are already.
     pub(crate) fn after_all(&mut self, ack: A) -> Option<A> {
-        if self.durable >= self.appended && self.waiting.is_empty() {
+        if self.durable >= self.needed && self.waiting.is_empty() {
             return Some(ack);
         }
-        self.waiting.push_back((self.appended, ack));
+        self.waiting.push_back((self.needed, ack));
         None
     }
 
@@ -137,6 +163,7 @@ impl<A> Ledger<A> {
         let n_records = self.records.len();
         self.records.clear();
         self.batch.clear();
+        self.waits_since = None;
         if self.batch.capacity() > 1 << 20 {
             self.batch.shrink_to(1 << 16);
         }
@@ -145,6 +172,26 @@ impl<A> Ledger<A> {
 
     pub(crate) fn has_records(&self) -> bool {
         !self.records.is_empty()
+    }
+
+    /// Tells whether the batch has a record that must not wait, or too many that may.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let first = self.records.first().map(|(position, _)| *position);
+        first.is_some_and(|first| first <= self.needed) || self.batch.len() >= WAITING_BYTES
+    }
+
+    /// Tells whether the batch is to be written at `now`.
+    pub(crate) fn must_commit(&mut self, now: Time) -> bool {
+        if self.records.is_empty() || self.is_urgent() {
+            return !self.records.is_empty();
+        }
+        let since = *self.waits_since.get_or_insert(now);
+        now >= since + WAIT
+    }
+
+    /// When records that could wait so far must be written.
+    pub(crate) fn commit_deadline(&self) -> Option<Time> {
+        self.waits_since.map(|since| since + WAIT)
     }
 
     pub(crate) fn rolled(&mut self) {
@@ -157,5 +204,65 @@ impl<A> Ledger<A> {
 
     pub(crate) fn to_copy(&self) -> Option<Range<LogPosition>> {
         self.index.to_copy()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger<u8> {
+        Ledger::new(LogLimits::default())
+    }
+
+    fn commit(ledger: &mut Ledger<u8>) {
+        ledger.drain(|_, _| {});
+        assert_eq!(ledger.release(ledger.appended()), None);
+    }
+
+    #[test]
+    fn what_may_wait_is_written_with_what_may_not() {
+        let (mut ledger, now) = (ledger(), Time::from_millis(1_000));
+        ledger.note_in_time(|out| out.push(1));
+        assert!(!ledger.must_commit(now) && ledger.has_records());
+        ledger.note(|out| out.push(2));
+        assert!(ledger.must_commit(now));
+        assert_eq!(ledger.drain(|_, _| {}), 2);
+        assert!(!ledger.must_commit(now));
+    }
+
+    #[test]
+    fn what_may_wait_is_written_in_time() {
+        let (mut ledger, now) = (ledger(), Time::from_millis(1_000));
+        ledger.note_in_time(|out| out.push(1));
+        assert!(!ledger.must_commit(now));
+        assert_eq!(ledger.commit_deadline(), Some(now + WAIT));
+        assert!(ledger.must_commit(now + WAIT));
+        commit(&mut ledger);
+        assert_eq!(ledger.commit_deadline(), None);
+    }
+
+    #[test]
+    fn much_that_may_wait_is_written_at_once() {
+        let (mut ledger, now) = (ledger(), Time::from_millis(1_000));
+        ledger.note_in_time(|out| out.resize(WAITING_BYTES - 1, 0));
+        assert!(!ledger.must_commit(now));
+        ledger.note_in_time(|out| out.push(0));
+        assert!(ledger.must_commit(now));
+    }
+
+    #[test]
+    fn an_acknowledgement_does_not_wait_for_what_may_wait() {
+        let mut ledger = ledger();
+        ledger.keep(|out| out.push(1));
+        assert_eq!(ledger.after_all(1), None);
+        commit_releases(&mut ledger, 1);
+        ledger.note_in_time(|out| out.push(2));
+        assert_eq!(ledger.after_all(2), Some(2));
+    }
+
+    fn commit_releases(ledger: &mut Ledger<u8>, ack: u8) {
+        ledger.drain(|_, _| {});
+        assert_eq!(ledger.release(ledger.appended()), Some(ack));
     }
 }
