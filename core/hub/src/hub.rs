@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use tomte_base::{LogPosition, Message, MessageId, Time, TopicName};
+use tomte_base::{LogPosition, Message, MessageId, NumberHash, Time, TopicName};
 use tomte_broker::{MatchCache, Retained, RetainedLimits, TopicTree};
 use tomte_scheduler::{Resources, Scheduler, SchedulerLimits};
 
@@ -109,8 +109,8 @@ pub struct Hub {
     pub(crate) sessions: Vec<Option<Session>>,
     pub(crate) free_sessions: Vec<u32>,
     pub(crate) by_client: HashMap<(Owner, Arc<str>), u32>,
-    pub(crate) by_serial: HashMap<u64, u32>,
-    pub(crate) stored: HashMap<MessageId, Stored>,
+    pub(crate) by_serial: HashMap<u64, u32, NumberHash>,
+    pub(crate) stored: HashMap<MessageId, Stored, NumberHash>,
     /// Bytes of all of these.
     pub(crate) queued_bytes: u64,
     pub(crate) bodies: Bodies,
@@ -168,8 +168,8 @@ impl Hub {
             sessions: Vec::new(),
             free_sessions: Vec::new(),
             by_client: HashMap::new(),
-            by_serial: HashMap::new(),
-            stored: HashMap::new(),
+            by_serial: HashMap::default(),
+            stored: HashMap::default(),
             queued_bytes: 0,
             bodies: Bodies::default(),
             published_wills: VecDeque::new(),

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
-use crate::session::Phase;
-use crate::session::id_hash::{IdHash, KEPT_CAPACITY};
+use tomte_base::NumberHash;
+
+use crate::session::{KEPT_CAPACITY, Phase};
 
 /// Messages on their way to the peer, by packet identifier.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight<M> {
-    entries: HashMap<u16, Entry<M>, IdHash>,
+    entries: HashMap<u16, Entry<M>, NumberHash>,
     /// Entries in the phase [`Phase::Released`].
     released: u16,
     /// The identifier to try next.

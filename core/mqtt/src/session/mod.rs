@@ -24,7 +24,6 @@
 //! *Bounds.* In flight: the window, at most 65,535. Received: the receive maximum given to the peer.
 //! Nothing is allocated before the first message.
 
-mod id_hash;
 mod in_flight;
 mod state;
 
@@ -35,11 +34,13 @@ mod tests;
 
 use std::collections::{HashSet, VecDeque};
 
-use tomte_base::QoS;
+use tomte_base::{NumberHash, QoS};
 
-use crate::session::id_hash::IdHash;
 use crate::session::in_flight::InFlight;
 pub use state::{Phase, SessionState};
+
+/// How large an empty table may stay, in entries; a larger one is given back.
+const KEPT_CAPACITY: usize = 64;
 
 /// An acknowledgement that belongs to no message in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +99,7 @@ pub enum Redelivery<'a, M> {
 pub struct Session<M> {
     in_flight: InFlight<M>,
     /// Identifiers of QoS 2 messages that were received and not yet released.
-    received: HashSet<u16, IdHash>,
+    received: HashSet<u16, NumberHash>,
     /// Messages that are in flight and not yet sent on this connection, in order.
     #[expect(clippy::box_collection, reason = "seldom there, and one word instead of four")]
     deferred: Option<Box<VecDeque<u16>>>,
@@ -242,7 +243,7 @@ impl<M: Clone> Session<M> {
     /// PUBRELs are in the order of their PUBRECs (MQTT-4.6.0-4). Deferred messages are not among
     /// them.
     pub fn resume(&self) -> impl Iterator<Item = Redelivery<'_, M>> {
-        let deferred: HashSet<u16, IdHash> =
+        let deferred: HashSet<u16, NumberHash> =
             self.deferred.iter().flat_map(|ids| ids.iter().copied()).collect();
         let in_order = self.in_flight.in_order().into_iter();
         in_order
@@ -283,7 +284,7 @@ impl<M: Clone> Session<M> {
     /// PUBCOMP either way, in MQTT 5 with Packet Identifier not found if it was not.
     pub fn on_pubrel(&mut self, id: u16) -> bool {
         let known = self.received.remove(&id);
-        if self.received.is_empty() && self.received.capacity() > id_hash::KEPT_CAPACITY {
+        if self.received.is_empty() && self.received.capacity() > KEPT_CAPACITY {
             self.received = HashSet::default();
         }
         known
