@@ -180,6 +180,9 @@ name = "bench"
 [durability]
 mode = "{durability}"
 
+[limits]
+receive_maximum = 4096
+
 [listeners.mqtt]
 bind = "127.0.0.1:{mqtt}"
 anonymous = true

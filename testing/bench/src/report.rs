@@ -96,8 +96,8 @@ processor time.
 The hub is the release build with its route table and permissions on, and its journal in the mode
 that the manifest has by default, `process`. Its subscriber with a kept session makes each QoS 1
 message durable before it is acknowledged. The rows that say *after fdatasync* use the mode `power`.
-Mosquitto is without persistence in every row, without limits on queues and messages in flight,
-without logs and with TCP_NODELAY.
+Mosquitto is without persistence in every row, without limits on queues, without logs and with
+TCP_NODELAY. Both may have as many messages in flight as a scenario has outstanding.
 
 Over TLS both ask for a client certificate (P-256), and each connect is a full handshake. The memory
 of a connection is what the resident memory of the broker grew by; buffers of the kernel are not in

@@ -130,8 +130,9 @@ impl World {
     }
 
     fn commit(&mut self, crash: Option<CrashPoint>) -> Result<(), Died> {
+        let now = self.hub_now();
         for _ in 0..MAX_ROUNDS {
-            if !self.host.as_ref().is_some_and(|host| host.hub.has_records()) {
+            if !self.host.as_mut().is_some_and(|host| host.hub.must_commit(now)) {
                 return Ok(());
             }
             if crash == Some(CrashPoint::InCommit) {
