@@ -181,6 +181,7 @@ name = "bench"
 mode = "{durability}"
 
 [limits]
+max_connections = 16_000
 receive_maximum = 4096
 
 [listeners.mqtt]
