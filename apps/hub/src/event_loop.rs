@@ -303,8 +303,6 @@ impl EventLoop {
             self.refusals.refused(now, "too many connections", why);
             return;
         }
-        let _best_effort = stream.set_nodelay(true);
-        let _best_effort = rustix::net::sockopt::set_socket_keepalive(&stream, true);
         let admission = &self.listeners[listener].admission;
         let without = admission.without;
         let mut peer =
