@@ -519,6 +519,7 @@ impl Hub {
 
     /// Does what time has come for.
     pub fn on_deadline(&mut self, now: Time) {
+        self.ledger.on_deadline(now);
         while let Some(Reverse((time, timer))) = self.timers.peek().copied() {
             if time > now {
                 break;

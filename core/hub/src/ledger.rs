@@ -180,13 +180,21 @@ impl<A> Ledger<A> {
         first.is_some_and(|first| first <= self.needed) || self.batch.len() >= WAITING_BYTES
     }
 
-    /// Tells whether the batch is to be written at `now`.
+    /// Tells whether the batch is to be written at `now`. If not, it will be in [`WAIT`].
     pub(crate) fn must_commit(&mut self, now: Time) -> bool {
         if self.records.is_empty() || self.is_urgent() {
             return !self.records.is_empty();
         }
-        let since = *self.waits_since.get_or_insert(now);
-        now >= since + WAIT
+        self.waits_since.get_or_insert(now);
+        false
+    }
+
+    /// What waits has waited long enough, if it is time.
+    pub(crate) fn on_deadline(&mut self, now: Time) {
+        if self.commit_deadline().is_some_and(|deadline| deadline <= now) {
+            self.waits_since = None;
+            self.needed = self.appended;
+        }
     }
 
     /// When records that could wait so far must be written.
@@ -237,6 +245,7 @@ mod tests {
         ledger.note_in_time(|out| out.push(1));
         assert!(!ledger.must_commit(now));
         assert_eq!(ledger.commit_deadline(), Some(now + WAIT));
+        ledger.on_deadline(now + WAIT);
         assert!(ledger.must_commit(now + WAIT));
         commit(&mut ledger);
         assert_eq!(ledger.commit_deadline(), None);
