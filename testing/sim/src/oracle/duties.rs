@@ -65,7 +65,7 @@ impl Oracle {
         }
     }
 
-    fn is_done(&self, duty: &Duty) -> bool {
+    pub(super) fn is_done(&self, duty: &Duty) -> bool {
         match duty {
             Duty::Session(key, _, mark) => self.reached.contains(&(key.clone(), *mark)),
             Duty::Held(device, mark) => self

@@ -86,8 +86,9 @@ impl Oracle {
             self.pending.remove(cause);
             return;
         }
-        let kept = self.pending.get(cause).into_iter().flatten();
-        let lost = kept.filter_map(|duty| match duty {
+        // One that was taken on an earlier connection may have come to its end since.
+        let open = self.pending.get(cause).into_iter().flatten().filter(|duty| !self.is_done(duty));
+        let lost = open.filter_map(|duty| match duty {
             Duty::Session(_, _, mark) | Duty::Held(_, mark) | Duty::Call(_, mark) => Some(*mark),
             Duty::Retained(..) => None,
         });

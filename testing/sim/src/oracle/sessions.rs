@@ -193,7 +193,11 @@ impl Oracle {
         }
         kept.is_confirmed = true;
         kept.left = None;
-        let (generation, persistent) = (kept.generation, kept.is_persistent());
+        let (generation, persistent, newest) = (kept.generation, kept.is_persistent(), kept.line);
+        // A connection that has taken the session over meanwhile has the same one.
+        if let Some(line) = newest.and_then(|newest| self.lines.get_mut(&newest)) {
+            line.generation = generation;
+        }
         self.lines.get_mut(&id)?.generation = generation;
         self.generations.insert(id, generation);
         Some((key, persistent))
