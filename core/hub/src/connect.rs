@@ -104,15 +104,23 @@ impl Hub {
         self.send_connack(slot, connect, present, assigned.as_deref(), expiry_s);
         self.watch_connection(slot);
         self.gate_if_persistent(slot, index);
-        if self.ledger.appended() > before {
-            // A clean session may have ended a kept one, which must not come back after a crash,
-            // or have left a will.
+        // A clean session may have ended a kept one, now or when that could not be written, which must
+        // not come back after a crash; or it left a will.
+        if self.ledger.appended() > before || self.has_ended_unsafely(index) {
+            self.ask_to_catch_up();
             self.gate(slot);
         }
         if present {
             self.return_held(now, index);
             self.resume(now, index);
         }
+    }
+
+    /// Tells whether a kept session of the same client may come back after a crash.
+    fn has_ended_unsafely(&self, index: u32) -> bool {
+        let session = self.sessions.get(index as usize).and_then(Option::as_ref);
+        let key = |session: &Session| (session.owner.clone(), Arc::clone(&session.client_id));
+        !self.ended.is_empty() && session.is_some_and(|s| self.ended.contains_key(&key(s)))
     }
 
     pub(crate) fn check_connect(
@@ -452,6 +460,7 @@ impl Hub {
             self.ledger.forget(kept);
             let closed = Record::SessionClosed { session: session.serial };
             self.ledger.note(|out| closed.encode(out));
+            self.ended.insert((session.owner, session.client_id), self.ledger.appended());
         }
     }
 

@@ -134,6 +134,9 @@ pub struct Hub {
     pub(crate) next_connection: u64,
     /// Records were lost to a failed commit and must be written again when the journal works.
     pub(crate) journal_behind: bool,
+    /// Whose kept session ended, and up to where the journal must be safe before it surely has:
+    /// never, while records are lost.
+    pub(crate) ended: HashMap<(Owner, Arc<str>), LogPosition>,
     pub(crate) drop_journal: Option<DropJournal>,
     /// When the next sweep is due, if one is.
     pub(crate) sweep_at: Option<Time>,
@@ -190,6 +193,7 @@ impl Hub {
             next_session: 1,
             next_connection: 1,
             journal_behind: false,
+            ended: HashMap::new(),
             drop_journal: None,
             sweep_at: None,
             config,
@@ -389,6 +393,7 @@ impl Hub {
             self.send_ack(ack);
         }
         let ledger_position = self.ledger.durable();
+        self.ended.retain(|_, safe_at| *safe_at > ledger_position);
         while self.published_wills.pop_front_if(|(at, ..)| *at <= ledger_position).is_some() {}
         let mut still_gated = Vec::new();
         for slot in std::mem::take(&mut self.gated) {
@@ -420,6 +425,7 @@ impl Hub {
         }
         self.ledger.lost();
         self.journal_behind = true;
+        self.ended.values_mut().for_each(|safe_at| *safe_at = LogPosition(u64::MAX));
     }
 
     fn gated_slots(&mut self) -> Vec<Slot> {

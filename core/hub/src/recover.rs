@@ -646,6 +646,8 @@ impl Hub {
             // Last, so that a torn batch leaves the earlier records in force.
             let superseded = Record::Superseded { before };
             self.ledger.note(|out| superseded.encode(out));
+            let appended = self.ledger.appended();
+            self.ended.values_mut().for_each(|safe_at| *safe_at = appended);
             if let Some(drop) = &mut self.drop_journal {
                 drop.needs = self.ledger.appended();
             }

@@ -147,6 +147,26 @@ fn a_clean_session_is_not_confirmed_before_the_end_of_the_kept_one_is_safe() {
 }
 
 #[test]
+fn the_end_of_a_kept_session_that_a_full_disk_lost_is_not_confirmed_by_a_later_clean_one() {
+    let mut bed = broker();
+    let kept = bed.connect("", "r", false);
+    bed.subscribe(kept, "a", QoS::AtLeastOnce);
+    bed.drop_connection(kept);
+    bed.disk_full = true;
+    // The first attempt ends the kept session in memory; after it there is none to end any more.
+    for _ in 0..3 {
+        let clean = bed.connect("", "r", true);
+        assert_eq!(bed.received(clean), Vec::<String>::new());
+    }
+    bed.disk_full = false;
+    let clean = bed.connect("", "r", true);
+    assert_eq!(bed.received(clean), ["connack Success present=false"]);
+    bed.crash(config(&[ALL], &[]));
+    let kept = bed.connect("", "r", false);
+    assert_eq!(bed.received(kept), ["connack Success present=false"]);
+}
+
+#[test]
 fn old_segments_stay_until_the_copies_of_what_they_hold_are_safe() {
     let mut bed = limited(|config| config.limits.journal_compact_above = tomte_base::ByteSize(1));
     let receiver = bed.connect("", "r", false);

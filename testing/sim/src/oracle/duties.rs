@@ -56,13 +56,16 @@ impl Oracle {
                 candidate.is_acknowledged = true;
                 continue;
             }
-            // A call that ran while the journal failed may have come and gone before it is safe.
-            let ran = matches!(&duty, Duty::Call(name, mark)
-                if self.answered_calls.contains(&(name.clone(), *mark)));
-            if !ran && !self.is_done(&duty) {
+            if !self.has_run(&duty) && !self.is_done(&duty) {
                 self.firm.insert(duty);
             }
         }
+    }
+
+    /// A call that ran while the journal failed may have come and gone before it is safe.
+    pub(super) fn has_run(&self, duty: &Duty) -> bool {
+        matches!(duty, Duty::Call(name, mark)
+            if self.answered_calls.contains(&(name.clone(), *mark)))
     }
 
     pub(super) fn is_done(&self, duty: &Duty) -> bool {

@@ -87,7 +87,8 @@ impl Oracle {
             return;
         }
         // One that was taken on an earlier connection may have come to its end since.
-        let open = self.pending.get(cause).into_iter().flatten().filter(|duty| !self.is_done(duty));
+        let promised = self.pending.get(cause).into_iter().flatten();
+        let open = promised.filter(|duty| !self.is_done(duty) && !self.has_run(duty));
         let lost = open.filter_map(|duty| match duty {
             Duty::Session(_, _, mark) | Duty::Held(_, mark) | Duty::Call(_, mark) => Some(*mark),
             Duty::Retained(..) => None,
