@@ -106,9 +106,9 @@ impl World {
         }
         self.clients[index].is_refused = false;
         self.clients[index].must_be_clean &= present;
-        // A session that ended and began again while a CONNACK was lost cannot be told from one that
-        // went on; a client that never loses one is assumed.
-        let generation = self.oracle.generation(id);
+        // A session that ended and began again while a CONNACK was lost on the way cannot be told from
+        // one that went on; a client that never loses one is assumed.
+        let generation = self.oracle.session_told(id);
         if !present || generation != self.clients[index].generation {
             self.forget_session(index);
         }

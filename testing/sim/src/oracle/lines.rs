@@ -175,9 +175,9 @@ impl Oracle {
         }
     }
 
-    /// Tells one session of a client from another, as far as a CONNACK on this connection said so.
-    pub(crate) fn generation(&self, id: ConnId) -> Option<u64> {
-        self.generations.get(&id).copied()
+    /// Tells one session of a client from another, as far as a CONNACK that left said so.
+    pub(crate) fn session_told(&self, id: ConnId) -> Option<u64> {
+        self.told.get(&id).copied()
     }
 
     pub(super) fn version_of(&self, id: ConnId) -> Version {

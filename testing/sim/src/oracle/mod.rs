@@ -61,8 +61,10 @@ pub(crate) struct Oracle {
     seen: HashMap<Key, Seen>,
     /// Who is at the other end of each connection there ever was.
     keys: HashMap<ConnId, Key>,
-    /// The session of each connection whose CONNACK left.
-    generations: HashMap<ConnId, u64>,
+    /// How many sessions of each client began, as far as a CONNACK said so, and which one of them each
+    /// connection was told of.
+    begun: HashMap<Key, u64>,
+    told: HashMap<ConnId, u64>,
     wills: BTreeMap<Key, WaitingWill>,
     n_delayed_wills: u64,
     /// Messages that were acknowledged without being in the journal.
@@ -92,7 +94,8 @@ impl Oracle {
             retained: BTreeMap::new(),
             seen: HashMap::new(),
             keys: HashMap::new(),
-            generations: HashMap::new(),
+            begun: HashMap::new(),
+            told: HashMap::new(),
             wills: BTreeMap::new(),
             n_delayed_wills: 0,
             unkept: Vec::new(),

@@ -178,6 +178,9 @@ impl Oracle {
         if clean && present {
             self.blame(|| format!("{} asked for a clean session and got an old one", key.1));
         }
+        let begun = self.begun.entry(key.clone()).or_default();
+        *begun += u64::from(!present);
+        self.told.insert(id, *begun);
         let next = self.n_generations + 1;
         let kept = self.sessions.get_mut(&key).filter(|kept| kept.generation == generation)?;
         kept.n_unanswered = kept.n_unanswered.saturating_sub(1);
@@ -199,7 +202,6 @@ impl Oracle {
             line.generation = generation;
         }
         self.lines.get_mut(&id)?.generation = generation;
-        self.generations.insert(id, generation);
         Some((key, persistent))
     }
 
