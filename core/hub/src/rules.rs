@@ -16,7 +16,7 @@ use tomte_route::{Destination as RouteTo, EvaluationError, MessageView, Route};
 use crate::Hub;
 use crate::chosen::Chosen;
 use crate::counter::Counter;
-use crate::fan_out::{Incoming, Lazy, MatchSet};
+use crate::fan_out::{Incoming, Lazy, MatchSet, Receipt};
 use crate::flow::{Hop, HopKind};
 use crate::session::Session;
 
@@ -85,8 +85,10 @@ impl Hub {
         let mut told = Told::default();
         let mut n_receivers = 0;
         let first = std::mem::take(&mut self.chosen);
+        // Alone it carries the receipt of a QoS 2 message, so that no crash comes between them.
+        let receipt = lazy.incoming().receipt.filter(|_| first.is_renamed_only());
         for &index in &first.renamed {
-            n_receivers += self.send_renamed(now, index, view, lazy, &mut told);
+            n_receivers += self.send_renamed(now, index, view, (lazy, receipt), &mut told);
         }
         self.chosen = first;
         if !self.chosen.only.is_empty() && !self.chosen.subscribers {
@@ -103,7 +105,7 @@ impl Hub {
         now: Time,
         index: u32,
         view: &MessageView<'_>,
-        first: &Lazy<'_>,
+        (first, receipt): (&Lazy<'_>, Option<Receipt>),
         told: &mut Told,
     ) -> usize {
         let Some(topic) = self.second_topic(now, index, view, first.id()) else { return 0 };
@@ -111,7 +113,7 @@ impl Hub {
         let incoming = Incoming {
             topic: &topic,
             retain: false,
-            receipt: None,
+            receipt,
             cause: Some(first.id()),
             ..*first.incoming()
         };

@@ -92,6 +92,9 @@ pub enum RouteErrorReason {
     /// The second topic is none.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// What goes to nobody goes on under no topic.
+    #[error("what goes to nobody does not go on under a second topic")]
+    NothingGoesOn,
     /// A function is not one of many receivers.
     #[error("chooses among subscribers or devices, this route goes to {to}; use when")]
     NobodyToChoose {

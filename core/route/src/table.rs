@@ -263,9 +263,13 @@ fn check_spec(spec: &RouteSpec, declared: &Declared) -> Vec<(RouteKey, RouteErro
     };
     found.extend(missing.map(|reason| (RouteKey::To, reason)));
     found.extend(spec.on_unavailable.and_then(|hold| check_hold(&hold, &spec.to)));
-    if spec.rule.only.is_some() && matches!(spec.to, Destination::Function(_)) {
+    let chooses = matches!(spec.to, Destination::Subscribers | Destination::Device(_));
+    if spec.rule.only.is_some() && !chooses {
         let reason = RouteErrorReason::NobodyToChoose { to: spec.to.to_string() };
         found.push((RouteKey::Only, reason));
+    }
+    if spec.rule.publish_as.is_some() && spec.to == Destination::Nobody {
+        found.push((RouteKey::PublishAs, RouteErrorReason::NothingGoesOn));
     }
     found
 }

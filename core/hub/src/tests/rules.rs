@@ -283,6 +283,33 @@ fn a_kept_session_that_is_chosen_gets_the_message_after_a_crash() {
     assert_eq!(seen(&mut bed, &back), [vec!["run x"], vec![]]);
 }
 
+#[test]
+fn no_crash_comes_between_a_qos2_message_and_its_second_topic() {
+    let by_code = R("device:*", "order/+", None, "subscribers");
+    let by_code = rule(&by_code, "levels[1] in receiver.codes", "run", true);
+    let table = || with_attributes(vec![spec(&ALL), by_code.clone()]);
+    let mut bed = Bed::new(table());
+    let fan = bed.connect("fan", "fan", false);
+    bed.subscribe(fan, "#", QoS::ExactlyOnce);
+    bed.drop_connection(fan);
+    let sender = bed.connect("thermometer", "sender", false);
+    let before = bed.log.len();
+    bed.publish(sender, "order/A", "x", QoS::ExactlyOnce, 1);
+    let whole = bed.log.clone();
+    assert!(whole.len() > before);
+    for cut in before..=whole.len() {
+        let mut bed = Bed::new(table());
+        bed.log = whole[..cut].to_vec();
+        bed.crash(table());
+        let sender = bed.connect("thermometer", "sender", false);
+        let (topic, qos) = ("order/A", QoS::ExactlyOnce);
+        let head = PublishHead { topic, qos, packet_id: 1, dup: true, ..PublishHead::default() };
+        bed.publish_with(sender, head, "x");
+        let fan = bed.connect("fan", "fan", false);
+        assert_eq!(seen(&mut bed, &[fan]), [["run x"]], "cut after {cut} records");
+    }
+}
+
 /// What a rule withholds cannot be had by subscribing later.
 #[test]
 fn retained_messages_keep_to_the_rules() {

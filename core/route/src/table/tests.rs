@@ -374,6 +374,8 @@ fn rules_that_make_no_sense_are_refused() {
         rule("device:fan; a/#; receiver.name == 'x' -> subscribers", RuleSpec::default()),
         rule("device:fan; a/# -> subscribers", only("receiver.name")),
         rule("device:fan; a/# -> subscribers", publish_as("b/{levels[1]}")),
+        rule("device:fan; a/# -> nobody", publish_as("b")),
+        rule("device:fan; a/# -> nobody", only("true")),
     ];
     let errors = compile_specs(specs).unwrap_err();
     let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -381,7 +383,9 @@ fn rules_that_make_no_sense_are_refused() {
         routes[0]: only: chooses among subscribers or devices, this route goes to function:f; use when
         routes[1]: only: column 1: there is no variable "reciever"; did you mean "receiver"?
         routes[2]: when: column 1: there is no variable "receiver"
-        routes[4]: publish_as: {levels[1]} is not in every topic of a/#, which has 1 for sure"#]]
+        routes[4]: publish_as: {levels[1]} is not in every topic of a/#, which has 1 for sure
+        routes[5]: publish_as: what goes to nobody does not go on under a second topic
+        routes[6]: only: chooses among subscribers or devices, this route goes to nobody; use when"#]]
     .assert_eq(&text.join("\n"));
 }
 
