@@ -37,8 +37,9 @@ pub(crate) fn they_are_laxer(version: Version, frame: &[u8], error: DecodeError)
     match error {
         // MQTT-1.5.4-2 and MQTT-3.3.2-2: they check UTF-8 only.
         E::NullCharacter | E::WildcardInTopic => true,
-        // MQTT-4.7.3-1, in the topic of a message or a will.
+        // MQTT-4.7.3-1, in the topic of a message or a will, and in a filter of version 5.
         E::EmptyTopic => true,
+        E::EmptyFilter => version == Version::V5,
         // MQTT-3.3.1-2.
         E::DuplicateQos0 => true,
         // 2.1.4: they read no further than the fields of CONNECT, pings and the old DISCONNECT.
