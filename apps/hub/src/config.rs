@@ -72,6 +72,7 @@ fn limits(written: &manifest::Limits) -> Limits {
             },
         },
         max_queued: written.queued_bytes,
+        slow_reader_timeout: written.slow_reader_timeout,
         output_high_water: bytes(written.output_buffer) as usize,
         max_retained: written.retained_messages,
         max_retained_bytes: written.retained_bytes,

@@ -673,27 +673,30 @@ impl EventLoop {
             return;
         }
         let Some(output) = self.hub.output(slot) else { return };
-        let had_output = !output.is_empty();
+        let (had_output, waiting) = (!output.is_empty(), output.len());
         let written = socket.write(output);
         if output.is_empty() && output.capacity() > IDLE_OUTPUT_BYTES {
             *output = Vec::new();
         }
-        socket.blocked = matches!(written, Ok(false));
+        let progress = output.len() < waiting;
+        let was_blocked = std::mem::replace(&mut socket.blocked, matches!(written, Ok(false)));
         match written {
             Ok(true) => {
                 if let Some(reason) = socket.closing.clone() {
                     socket.close_notify();
                     self.close(now, slot, &reason);
                 } else if had_output {
+                    if was_blocked {
+                        self.hub.on_written(slot);
+                    }
                     self.hub.on_writable(now, slot);
                 }
             }
             // A socket that is to be closed is not waited for: its reader is too slow or gone.
-            Ok(false) => {
-                if let Some(reason) = socket.closing.clone() {
-                    self.close(now, slot, &reason);
-                }
-            }
+            Ok(false) => match socket.closing.clone() {
+                Some(reason) => self.close(now, slot, &reason),
+                None => self.hub.on_unwritten(now, slot, progress),
+            },
             Err(_) => self.close(now, slot, &CloseReason::Lost),
         }
     }

@@ -2,8 +2,16 @@
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use thiserror::Error;
+
+/// How long a connection may be silent before its peer is probed, how often it is then asked again, and
+/// how often in vain until the connection counts as lost.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
 
 /// Who may connect to a listener, and how they prove it.
 #[derive(Clone)]
@@ -65,6 +73,16 @@ impl ListenError {
     }
 }
 
+/// Sets what every accepted connection takes over from the socket that listens (tcp(7)): packets leave at
+/// once, and a peer that is gone without a word is noticed although it has no keep-alive of MQTT.
+fn set_connection_options(listener: &StdListener) -> rustix::io::Result<()> {
+    sockopt::set_tcp_nodelay(listener, true)?;
+    sockopt::set_socket_keepalive(listener, true)?;
+    sockopt::set_tcp_keepidle(listener, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(listener, PROBE_EVERY)?;
+    sockopt::set_tcp_keepcnt(listener, PROBES)
+}
+
 impl Listener {
     pub(crate) fn bind(
         name: &'static str,
@@ -74,11 +92,35 @@ impl Listener {
         let failed = |source: std::io::Error| ListenError::of(name, address, source);
         let socket = StdListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
-        // Accepted sockets inherit both (tcp(7)), which saves two calls for each connection.
-        let _best_effort = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
-        let _best_effort = rustix::net::sockopt::set_socket_keepalive(&socket, true);
+        set_connection_options(&socket).map_err(|error| failed(error.into()))?;
         let address = socket.local_addr().map_err(failed)?;
         let socket = mio::net::TcpListener::from_std(socket);
         Ok(Self { name, address, socket, admission })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn an_accepted_connection_is_probed_and_does_not_delay() {
+        let without = WithoutCertificate { anonymous: true, passwords: false };
+        let admission = Admission { tls: None, without, origins: Arc::default() };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::bind("mqtt", any, admission).unwrap();
+        let _client = TcpStream::connect(listener.address).unwrap();
+        let mut accepted = listener.socket.accept();
+        while accepted.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+            accepted = listener.socket.accept();
+        }
+        let (stream, _) = accepted.unwrap();
+        assert!(sockopt::tcp_nodelay(&stream).unwrap());
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), PROBE_AFTER);
+        assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), PROBE_EVERY);
+        assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), PROBES);
     }
 }

@@ -69,6 +69,8 @@ pub struct Limits {
     pub queue_memory: ByteSize,
     /// Bytes that may wait in the output buffer of a connection before QoS 0 is dropped for it.
     pub output_high_water: usize,
+    /// How long a connection may take nothing of what waits for it.
+    pub slow_reader_timeout: Duration,
     /// Retained messages; with 0, clients are told that there are none.
     pub max_retained: u32,
     /// Bytes of retained payloads and topics.
@@ -106,6 +108,7 @@ impl Default for Limits {
             max_queued: ByteSize::mib(1 << 10),
             queue_memory: ByteSize::mib(4),
             output_high_water: 1 << 20,
+            slow_reader_timeout: Duration::from_secs(60),
             max_retained: 10_000,
             max_retained_bytes: ByteSize::mib(16),
             max_hops: 16,

@@ -7,6 +7,7 @@ use tomte_base::{LogPosition, Source};
 
 use crate::Owner;
 use crate::password::Check;
+use crate::stalled::Stalled;
 use crate::wills::KeptWill;
 
 /// The host's number for a connection. It may be used again once the host has said
@@ -101,6 +102,7 @@ pub(crate) struct Connection {
     pub(crate) check: Check,
     /// It counts among those that have not sent a valid CONNECT.
     pub(crate) connecting: bool,
+    pub(crate) stalled: Stalled,
     pub(crate) mqtt: tomte_mqtt::connection::Connection,
     pub(crate) session: Option<u32>,
     /// The session was there before the connection.

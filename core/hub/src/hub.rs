@@ -24,6 +24,7 @@ use crate::password::{Attempts, Check};
 use crate::record::Record;
 use crate::session::{Owner, Session, Subscription};
 use crate::share_groups::Shares;
+use crate::stalled::Stalled;
 use crate::{Config, Destination, Effect};
 
 /// An acknowledgement that waits for the journal.
@@ -82,6 +83,8 @@ pub(crate) struct DropJournal {
 pub(crate) enum Timer {
     /// A connection's keep-alive or connect timeout.
     Connection(Slot, u64),
+    /// A connection that takes nothing of what waits for it.
+    Stalled(Slot, u64),
     /// The end of a session whose client is away.
     Session(u64),
     /// The end of the delay of a session's will.
@@ -247,6 +250,7 @@ impl Hub {
             address: peer.address,
             check: Check::default(),
             connecting: true,
+            stalled: Stalled::default(),
             mqtt,
             session: None,
             resumed: false,
@@ -541,6 +545,7 @@ impl Hub {
     fn on_timer(&mut self, now: Time, timer: Timer) {
         match timer {
             Timer::Connection(slot, serial) => self.check_connection(now, slot, serial),
+            Timer::Stalled(slot, serial) => self.check_stalled(now, slot, serial),
             Timer::Session(serial) => self.check_session(now, serial),
             Timer::Will(serial) => self.check_will(now, serial),
             Timer::Sweep => self.sweep(now),

@@ -41,6 +41,7 @@ mod rules;
 mod session;
 mod share_groups;
 mod shares;
+mod stalled;
 mod subscribe;
 mod views;
 mod wills;

@@ -10,5 +10,6 @@ mod protocol;
 mod rules;
 mod shares;
 mod shares_model;
+mod stalled;
 mod statements;
 mod wills;

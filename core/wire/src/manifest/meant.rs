@@ -96,6 +96,8 @@ pub struct Limits {
     pub queued_bytes: ByteSize,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it.
     pub output_buffer: ByteSize,
+    /// How long a connection may take nothing of what waits for it.
+    pub slow_reader_timeout: Duration,
     /// Retained messages; with 0, clients are told that there are none.
     pub retained_messages: u32,
     /// Bytes of retained messages.
@@ -132,6 +134,7 @@ impl Default for Limits {
             session_overflow: Overflow::DropOldest,
             queued_bytes: ByteSize::mib(1 << 10),
             output_buffer: ByteSize::mib(1),
+            slow_reader_timeout: Duration::from_secs(60),
             retained_messages: 10_000,
             retained_bytes: ByteSize::mib(16),
             max_hops: 16,

@@ -171,6 +171,8 @@ pub(super) struct Limits {
     pub(super) queued_bytes: Option<SizeText>,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it. Default `"1MiB"`.
     pub(super) output_buffer: Option<SizeText>,
+    /// A connection that takes nothing of what waits for it for so long is closed. Default `"60s"`.
+    pub(super) slow_reader_timeout: Option<SpanText>,
     /// Retained messages. Default 10000; with 0, clients are told that there are none.
     #[schemars(range(min = 0, max = 10_000_000))]
     pub(super) retained_messages: Option<i64>,

@@ -84,6 +84,12 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
         session_overflow: written.session_overflow.map_or(default.session_overflow, overflow),
         queued_bytes,
         output_buffer,
+        slow_reader_timeout: context.span(
+            written.slow_reader_timeout.as_ref(),
+            default.slow_reader_timeout,
+            Duration::from_millis(100)..=Duration::from_secs(3600),
+            &key("slow_reader_timeout"),
+        ),
         retained_messages: number(written.retained_messages, default.retained_messages),
         retained_bytes,
         max_hops: number(written.max_hops, default.max_hops),

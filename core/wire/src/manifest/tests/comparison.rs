@@ -81,6 +81,7 @@ fn a_first_deployment_adds_all() {
             session_expiry_max: 7d
             session_messages: 1000
             session_overflow: drop-oldest
+            slow_reader_timeout: 1m
             topic_alias_maximum: 16
             topic_alias_maximum_out: 16
         + durability

@@ -93,6 +93,7 @@ fn every_limit_can_be_set() {
         session_overflow = "drop-newest"
         queued_bytes = "5MiB"
         output_buffer = "2MiB"
+        slow_reader_timeout = "5s"
         retained_messages = 0
         retained_bytes = "3MiB"
         max_hops = 255
@@ -121,6 +122,7 @@ fn every_limit_can_be_set() {
         session_overflow: Overflow::DropNewest,
         queued_bytes: ByteSize::mib(5),
         output_buffer: ByteSize::mib(2),
+        slow_reader_timeout: Duration::from_secs(5),
         retained_messages: 0,
         retained_bytes: ByteSize::mib(3),
         max_hops: 255,
