@@ -232,6 +232,10 @@ impl EventLoop {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read(now, slot);
         }
+        if event.is_read_closed() {
+            // The end may stand behind what was just read, and is not told again.
+            self.unread.push(slot);
+        }
         if event.is_writable() && self.is_blocked(slot) {
             self.write(now, Slot(slot));
         }
@@ -544,6 +548,8 @@ impl EventLoop {
         }
         if let Some(socket) = self.sockets[id.slot.0 as usize].as_mut() {
             socket.check = PasswordStep::Answered;
+            // Events that came meanwhile are gone, so that all must be read that is there.
+            self.unread.push(id.slot.0);
             self.read(now, id.slot.0);
         }
     }

@@ -9,16 +9,16 @@ use tomte_testkit::Hub;
 use crate::client::{Client, Library, Running};
 use crate::manifests::broker;
 
-const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x";
+pub(crate) const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x";
 
-fn open(hub: &Hub) -> TcpStream {
+pub(crate) fn open(hub: &Hub) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", hub.mqtt)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
 
 /// Sends `bytes` and waits until the hub closes the connection.
-fn expect_close(hub: &Hub, what: &str, bytes: &[u8]) {
+pub(crate) fn expect_close(hub: &Hub, what: &str, bytes: &[u8]) {
     let mut stream = open(hub);
     // The hub may close before it has read all.
     let _ = stream.write_all(bytes);
@@ -29,17 +29,17 @@ fn expect_close(hub: &Hub, what: &str, bytes: &[u8]) {
     assert!(closed, "{what}: the hub left the connection open");
 }
 
-struct Innocents {
+pub(crate) struct Innocents {
     receiver: Running,
 }
 
 impl Innocents {
-    fn connect(hub: &Hub) -> Self {
+    pub(crate) fn connect(hub: &Hub) -> Self {
         let receiver = Client::anonymous(Library::Paho, 5, "good", hub.mqtt).subscribe("good", 1);
         Self { receiver }
     }
 
-    fn still_talk(&mut self, hub: &Hub) {
+    pub(crate) fn still_talk(&mut self, hub: &Hub) {
         drop(Client::anonymous(Library::MqttJs, 4, "other", hub.mqtt).publish("good", 1, &["yes"]));
         assert_eq!(self.receiver.payload(), "yes");
     }

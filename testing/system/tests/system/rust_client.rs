@@ -72,7 +72,7 @@ impl RustClient {
     }
 }
 
-fn tls_config(files: &DeviceFiles) -> ClientConfig {
+pub(crate) fn tls_config(files: &DeviceFiles) -> ClientConfig {
     let read = |path| fs::read(path).unwrap();
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&read(&files.ca)) {
