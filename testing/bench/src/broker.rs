@@ -5,16 +5,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustls::ClientConfig;
 use tempfile::TempDir;
-use tomte_identity::Identity;
 use tomte_testkit::{Hub, free_port, peers};
 
 use crate::engine::Engine;
-use crate::packet;
+use crate::{packet, tls};
 
 /// How long a broker may take to its first CONNACK.
 const START: Duration = Duration::from_secs(20);
@@ -116,7 +115,7 @@ impl Drop for Running {
 fn start_mosquitto() -> Result<Broker> {
     let folder = tempfile::tempdir()?;
     let (port, tls_port) = (free_port()?, free_port()?);
-    let tls_client = make_identities(folder.path())?;
+    let tls_client = tls::make_identities(folder.path())?;
     let config = folder.path().join("mosquitto.conf");
     fs::write(&config, mosquitto_config(folder.path(), port, tls_port))?;
     let mut command = peers::mosquitto("mosquitto");
@@ -139,17 +138,8 @@ fn mosquitto_config(folder: &Path, port: u16, tls_port: u16) -> String {
          set_tcp_nodelay true\nlog_dest none\nlog_type none\nallow_anonymous true\n\
          listener {port} 127.0.0.1\n\
          listener {tls_port} 127.0.0.1\ncafile {folder}/ca.pem\ncertfile {folder}/server.pem\n\
-         keyfile {folder}/server.pem\nrequire_certificate true\nuse_identity_as_username true\n"
+         keyfile {folder}/server.key\nrequire_certificate true\nuse_identity_as_username true\n"
     )
-}
-
-/// Makes an authority, a server's identity and a device's in `folder`, and the device's TLS side.
-fn make_identities(folder: &Path) -> Result<Arc<ClientConfig>> {
-    let now = SystemTime::now();
-    let identity = Identity::open(folder, "bench", now)?;
-    let device = identity.add_device(&"bench".parse()?, now)?;
-    let (certificate, key) = (&device.certificate_pem, &device.private_key_pem);
-    Ok(tomte_identity::client_config(&device.ca_pem, certificate, key)?)
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -224,7 +214,7 @@ fn start_hub(durability: Durability) -> Result<Broker> {
     })?;
     let device = hub.device("bench")?;
     let [ca, certificate, key] = [&device.ca, &device.certificate, &device.key];
-    let tls_client = tomte_identity::client_config(
+    let tls_client = tls::client(
         &fs::read_to_string(ca)?,
         &fs::read_to_string(certificate)?,
         &fs::read_to_string(key)?,

@@ -10,6 +10,7 @@ mod packet;
 mod report;
 mod scenario;
 mod statistics;
+mod tls;
 mod usage;
 
 use std::process::ExitCode;
