@@ -27,6 +27,7 @@ use tomte_journal::{Journal, SyncMode, WriteError};
 use crate::clock::Clock;
 use crate::convert;
 use crate::event::Event;
+use crate::farewell::Farewells;
 use crate::fetcher::Fetcher;
 use crate::flow_stream::FlowSender;
 use crate::listener::{Binding, Listener};
@@ -98,6 +99,7 @@ pub(crate) struct EventLoop {
     effects: UnboundedSender<Effect>,
     listeners: Vec<Listener>,
     sockets: Vec<Option<Socket>>,
+    farewells: Farewells,
     free_slots: Vec<u32>,
     /// Sockets that may hold more than the last read took.
     unread: Vec<u32>,
@@ -152,6 +154,7 @@ impl EventLoop {
             effects: parts.effects,
             listeners: Vec::new(),
             sockets: Vec::new(),
+            farewells: Farewells::default(),
             free_slots: Vec::new(),
             unread: Vec::new(),
             partial_bytes: 0,
@@ -200,6 +203,7 @@ impl EventLoop {
             self.perform_effects(now);
             self.write_dirty(now);
             self.publish_flow();
+            self.farewells.close_due(now);
             if self.is_stopped(now) {
                 return Ok(());
             }
@@ -214,7 +218,8 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let until = |time: Time| time - self.clock.now();
-        let deadline = self.hub.next_deadline().into_iter().chain(self.stopping).min();
+        let deadlines = self.hub.next_deadline().into_iter().chain(self.stopping);
+        let deadline = deadlines.chain(self.farewells.next_deadline()).min();
         // Round up: a wait that ends a little too early would spin until the deadline.
         deadline.map(|time| until(time) + Duration::from_micros(900))
     }
@@ -714,6 +719,7 @@ impl EventLoop {
         self.partial_bytes -= socket.partial.len();
         let _it_is_closed_anyway = self.poll.registry().deregister(socket.stream_mut());
         let reason = socket.closing.take().unwrap_or_else(|| reason.clone());
+        self.farewells.keep(now, socket.into_stream(), &reason);
         self.hub.on_closed(now, slot, &reason);
         self.free_slots.push(slot.0);
     }

@@ -13,6 +13,7 @@ mod convert;
 mod deploy;
 mod event;
 mod event_loop;
+mod farewell;
 mod fetcher;
 mod flow_stream;
 mod listener;

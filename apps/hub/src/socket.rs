@@ -132,6 +132,11 @@ impl Socket {
         written
     }
 
+    /// Returns the socket itself.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Says goodbye on the TLS session.
     pub(crate) fn close_notify(&mut self) {
         if let Some(tls) = &mut self.tls {

@@ -51,8 +51,7 @@ pub(super) async fn send(
         topic: TopicName::new(&request.topic).map_err(|error| Refusal::bad("bad_topic", error))?,
         payload: payload.into(),
         qos: QoS::from_bits(request.qos)
-            .filter(|qos| *qos < QoS::ExactlyOnce)
-            .ok_or_else(|| Refusal::bad("bad_qos", "the quality of service is 0 or 1"))?,
+            .ok_or_else(|| Refusal::bad("bad_qos", "the quality of service is 0, 1 or 2"))?,
         retain: request.retain,
         properties: None,
     };
