@@ -18,7 +18,7 @@ pub(crate) struct Send {
     /// Who sends: a device, `function:NAME` or `anonymous`
     #[arg(long = "as", value_name = "NAME")]
     sender: String,
-    /// Quality of service: 0 or 1
+    /// Quality of service: 0, 1 or 2
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
     qos: u8,
     /// Let the hub keep it for those who subscribe later
