@@ -1,0 +1,111 @@
+//! New connections: from the listeners into the loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::{Interest, Token};
+use tomte_base::Time;
+use tomte_core_hub::{Counter, Owner, Peer, Slot};
+
+use super::{EventLoop, FIRST_LISTENER};
+use crate::listener::{Binding, Listener};
+use crate::socket::Socket;
+
+/// Connections that one turn accepts at most from one listener.
+const ACCEPTS_PER_TURN: usize = 256;
+
+impl EventLoop {
+    pub(super) fn listen(&mut self, bindings: Vec<Binding>) -> io::Result<()> {
+        for old in &mut self.listeners {
+            self.poll.registry().deregister(&mut old.socket)?;
+        }
+        let mut old = std::mem::take(&mut self.listeners);
+        for binding in bindings {
+            match binding {
+                Binding::New(listener) => self.listeners.push(listener),
+                Binding::Keep { name, admission } => {
+                    let kept = old.iter().position(|listener| listener.name == name);
+                    if let Some(at) = kept {
+                        self.listeners.push(Listener { admission, ..old.swap_remove(at) });
+                    }
+                }
+            }
+        }
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            let token = Token(FIRST_LISTENER + index);
+            self.poll.registry().register(&mut listener.socket, token, Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn accept(&mut self, now: Time, index: usize) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = self.listeners.get(index) else { return };
+            match listener.socket.accept() {
+                Ok((stream, address)) => self.open(now, index, stream, address),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::warn!(listener = listener.name, %error, "failed to accept a connection");
+                    return;
+                }
+            }
+        }
+        // There may be more: the event comes once, so ask for it again.
+        let listener = &mut self.listeners[index];
+        let token = Token(FIRST_LISTENER + index);
+        let again =
+            self.poll.registry().reregister(&mut listener.socket, token, Interest::READABLE);
+        if let Err(error) = again {
+            tracing::warn!(listener = listener.name, %error, "failed to watch the listener");
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        now: Time,
+        listener: usize,
+        stream: mio::net::TcpStream,
+        address: SocketAddr,
+    ) {
+        let n_open = self.sockets.len() - self.free_slots.len();
+        if n_open >= self.max_connections {
+            self.hub.count(Counter::RefusedConnection);
+            let why = format!("{n_open} connections are open: limits.max_connections is reached");
+            self.refusals.refused(now, "too many connections", why);
+            return;
+        }
+        let admission = &self.listeners[listener].admission;
+        let without = admission.without;
+        let mut peer =
+            Peer { owner: None, passwords: without.passwords, address: Some(address.ip()) };
+        let mut socket = match &admission.tls {
+            None => {
+                peer.owner = without.anonymous.then_some(Owner::Anonymous);
+                Socket::plain(stream, without)
+            }
+            Some(config) => match Socket::tls(stream, Arc::clone(config), without) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::warn!(%error, "failed to begin a TLS session");
+                    return;
+                }
+            },
+        };
+        socket.origins = Arc::clone(&admission.origins);
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.sockets.push(None);
+            u32::try_from(self.sockets.len() - 1).expect("connections are bounded")
+        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(slot as usize);
+        if let Err(error) = self.poll.registry().register(socket.stream_mut(), token, interest) {
+            tracing::warn!(%error, "failed to watch a connection");
+            self.free_slots.push(slot);
+            return;
+        }
+        self.sockets[slot as usize] = Some(socket);
+        self.hub.on_opened(now, Slot(slot), peer);
+    }
+}
