@@ -2,13 +2,14 @@
 
 /// The groups, by the number that their tests begin with, and what they are about. The others test
 /// what is mosquitto's alone: bridges, plug-ins, its files, its signals.
-pub(crate) const GROUPS: [(&str, &str); 8] = [
+pub(crate) const GROUPS: [(&str, &str); 9] = [
     ("01", "connecting"),
     ("02", "subscribing, delivery"),
     ("03", "publishing"),
     ("04", "retained messages"),
     ("05", "sessions"),
     ("07", "wills"),
+    ("08", "TLS"),
     ("12", "properties of MQTT 5"),
     ("13", "malformed packets of MQTT 5"),
 ];

@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 mod catalogue;
+mod certificates;
 mod expected;
 mod page;
 mod runner;

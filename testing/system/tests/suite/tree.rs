@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tomte_testkit::peers;
 
 use crate::catalogue::{Case, cases};
+use crate::certificates;
 
 const HUB: &str = include_str!("../../suite/mosquitto.py");
 const CLOSING: &str = include_str!("../../suite/closing.py");
@@ -25,7 +26,11 @@ const WAITS_FOR_THE_END: [(&str, &str); 2] = [
     ("data = sock.recv(1)", "data = mosq_test.receive_or_end(sock, 1)"),
 ];
 
-/// The copy: `src/mosquitto`, `test` and `test/broker`, and `tmp` for the projects of the hubs.
+/// What is copied: scripts, and files of users with hashed passwords.
+const COPIED: [&str; 2] = ["py", "pwfile"];
+
+/// The copy: `src/mosquitto`, `test` and `test/broker`, `test/ssl` with certificates that are good today,
+/// and `tmp` for the projects of the hubs.
 pub(crate) struct Tree {
     folder: TempDir,
     /// The tests to run.
@@ -43,11 +48,12 @@ impl Tree {
         let runner = fs::read_to_string(&runner)
             .with_context(|| format!("read {runner:?}; run `cargo xtask install-tools`"))?;
         let folder = tempfile::tempdir()?;
-        for part in ["src", "test/broker", "tmp"] {
+        for part in ["src", "test/broker", "test/ssl", "tmp"] {
             fs::create_dir_all(folder.path().join(part))?;
         }
         copy_scripts(&installed, &folder.path().join("test"))?;
         copy_scripts(&installed.join("broker"), &folder.path().join("test/broker"))?;
+        certificates::make(&installed.join("ssl"), &folder.path().join("test/ssl"))?;
         let hub = folder.path().join("src/mosquitto");
         fs::write(&hub, HUB)?;
         fs::set_permissions(&hub, fs::Permissions::from_mode(0o755))?;
@@ -70,10 +76,8 @@ pub(crate) fn script(case: &Case) -> PathBuf {
 fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let path = entry?.path();
-        let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|e| e == "py"))
-        else {
-            continue;
-        };
+        let is_copied = path.extension().is_some_and(|kind| COPIED.iter().any(|one| kind == *one));
+        let Some(name) = path.file_name().filter(|_| is_copied) else { continue };
         let mut text = fs::read_to_string(&path)?;
         text = adapted(&text);
         if name == "mosq_test.py" {
