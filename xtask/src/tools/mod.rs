@@ -7,6 +7,7 @@
 mod broker_suite;
 mod debian;
 mod node;
+mod paho_suite;
 mod python;
 
 use std::fs;
@@ -24,7 +25,9 @@ use crate::workspace::Workspace;
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     debian::install(&Group::new(workspace, "debian")?)?;
     broker_suite::install(&Group::new(workspace, "broker-suite")?)?;
-    python::install(&Group::new(workspace, "python")?, &workspace.read(python::REQUIREMENTS)?)?;
+    let python = Group::new(workspace, "python")?;
+    python::install(&python, &workspace.read(python::REQUIREMENTS)?)?;
+    paho_suite::install(&Group::new(workspace, "paho-suite")?, &python)?;
     node::install(&Group::new(workspace, "node")?, workspace)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ mod libraries;
 mod main_job;
 mod manifests;
 mod message_rules;
+mod paho_suite;
 mod passwords;
 mod rust_client;
 mod shares;
