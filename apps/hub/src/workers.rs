@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tomte_base::{FunctionName, WorkerId};
 use tomte_core_hub::{Assignment, Effect};
@@ -195,18 +195,32 @@ impl Inner {
             current: Mutex::new(None),
             init_error: Mutex::new(None),
         });
+        let (begin, may_begin) = oneshot::channel();
         let tasks = vec![
-            tokio::spawn(Arc::clone(&api).serve(listener)),
+            tokio::spawn(serve_from(may_begin, Arc::clone(&api), listener)),
             self.copy_output(function, "stdout", started.stdout, &api)?,
             self.copy_output(function, "stderr", started.stderr, &api)?,
         ];
         let running =
             Worker { function: function.clone(), api, assignments, pid: started.pid, tasks };
-        let old = lock(&self.workers).insert(worker, Entry::Running(running));
-        if matches!(old, Some(Entry::Starting { stop: true })) {
-            self.launcher.kill(worker.0);
+        match self.enter(worker, running) {
+            Entered::Wanted => drop(begin.send(())),
+            Entered::NotWanted => self.launcher.kill(worker.0),
+            Entered::Gone => {}
         }
         Ok(())
+    }
+
+    /// Notes that a worker runs.
+    fn enter(&self, worker: WorkerId, running: Worker) -> Entered {
+        let mut workers = lock(&self.workers);
+        let Some(Entry::Starting { stop }) = workers.get(&worker) else {
+            running.tasks[0].abort();
+            return Entered::Gone;
+        };
+        let entered = if *stop { Entered::NotWanted } else { Entered::Wanted };
+        workers.insert(worker, Entry::Running(running));
+        entered
     }
 
     fn template(&self, function: &FunctionName, version: &str) -> anyhow::Result<WorkerTemplate> {
@@ -258,6 +272,28 @@ impl Inner {
             (None, false, ExitStatus::Signal(signal)) => WorkerExit::Signal(signal),
         };
         self.inbox.send(Event::WorkerExited(worker, exit));
+    }
+}
+
+/// What became of a worker that has just been made.
+enum Entered {
+    /// Its calls may come.
+    Wanted,
+    /// The machine has asked to end it meanwhile.
+    NotWanted,
+    /// It has ended already, and that was reported.
+    Gone,
+}
+
+/// Serves a worker once the pool knows it: a worker that asks for a call sooner would be given one
+/// by the machine that the pool cannot hand on, and the call would be lost.
+async fn serve_from(
+    may_begin: oneshot::Receiver<()>,
+    api: Arc<RuntimeApi>,
+    listener: tokio::net::TcpListener,
+) {
+    if may_begin.await.is_ok() {
+        api.serve(listener).await;
     }
 }
 

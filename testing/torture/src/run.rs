@@ -27,6 +27,9 @@ name = "broker"
 bind = "127.0.0.1:{mqtt}"
 anonymous = true
 
+[listeners.mqtts]
+bind = "127.0.0.1:{mqtts}"
+
 [limits]
 session_messages = 10000000
 session_bytes = "16GiB"
