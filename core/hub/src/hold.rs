@@ -1,14 +1,25 @@
 //! Messages for devices that are away and have no session that would keep them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tomte_base::{ByteSize, DeviceName, Time, TopicFilter};
+use tomte_base::{ByteSize, DeviceName, Message, Time, TopicFilter};
 use tomte_broker::{Overflow, Push, Queue, QueueLimits};
+use tomte_route::Hold;
 
-use crate::session::Delivery;
+use crate::Hub;
+use crate::counter::Counter;
+use crate::flow::{Hop, HopKind};
+use crate::record::Destination;
+use crate::session::{Delivery, Keeper};
 
 /// Bytes that one hold keeps, whatever its number of messages.
 const MAX_HOLD_BYTES: ByteSize = ByteSize::mib(16);
+
+/// The rule for messages that were held under a route which is no longer there.
+const LEFT_OVER: Hold =
+    Hold { hold: Duration::from_secs(600), max: 1_000, then: tomte_route::Overflow::DropOldest };
 
 /// Holds of all devices. A device's hold exists only while something is in it.
 #[derive(Default)]
@@ -23,7 +34,7 @@ impl Holds {
         device: &DeviceName,
         delivery: Delivery,
         until: Time,
-        rule: &tomte_route::Hold,
+        rule: &Hold,
     ) -> Vec<Delivery> {
         let bytes = delivery.message.payload.len() + delivery.message.topic.len();
         let queue =
@@ -42,7 +53,7 @@ impl Holds {
         device: &DeviceName,
         delivery: Delivery,
         until: Time,
-        rule: &tomte_route::Hold,
+        rule: &Hold,
     ) {
         let bytes = delivery.message.payload.len() + delivery.message.topic.len();
         let queue =
@@ -94,7 +105,7 @@ impl Holds {
     }
 }
 
-fn limits(rule: &tomte_route::Hold) -> QueueLimits {
+fn limits(rule: &Hold) -> QueueLimits {
     QueueLimits {
         max_messages: rule.max,
         max_bytes: MAX_HOLD_BYTES,
@@ -102,5 +113,73 @@ fn limits(rule: &tomte_route::Hold) -> QueueLimits {
             tomte_route::Overflow::DropOldest => Overflow::DropOldest,
             tomte_route::Overflow::DropNewest => Overflow::DropNewest,
         },
+    }
+}
+
+impl Hub {
+    /// Puts a message into the hold of a device after a restart.
+    pub(crate) fn recover_hold(
+        &mut self,
+        device: &DeviceName,
+        message: &Arc<Message>,
+        until: Time,
+    ) {
+        let rule = self.hold_rule(device);
+        for dropped in self.holds.put(device, held(device, message, until), until, &rule) {
+            self.counters.add(Counter::DropHoldFull);
+            self.hold_done(&dropped);
+        }
+        self.arm_sweep();
+    }
+
+    /// Puts back into their holds what a session that ended had not delivered, in its order.
+    pub(crate) fn give_back_held(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries.into_iter().rev() {
+            let Keeper::Hold(device, until) = &delivery.keeper else { continue };
+            let rule = self.hold_rule(device);
+            let message = held(device, &delivery.message, *until);
+            self.holds.give_back(device, message, *until, &rule);
+        }
+        self.arm_sweep();
+    }
+
+    fn hold_rule(&self, device: &DeviceName) -> Hold {
+        let routes = self.config.table.routes().iter();
+        routes
+            .filter(|route| matches!(&route.to, tomte_route::Destination::Device(d) if d == device))
+            .find_map(|route| route.on_unavailable)
+            .unwrap_or(LEFT_OVER)
+    }
+
+    /// A hold needs the message no more.
+    pub(crate) fn hold_done(&mut self, delivery: &Delivery) {
+        if let Keeper::Hold(device, until) = &delivery.keeper {
+            let destination = Destination::Hold { device: device.clone(), until: *until };
+            self.done(delivery.message.id, &destination);
+        }
+    }
+
+    pub(crate) fn hold_expired(&mut self, now: Time, device: &DeviceName, delivery: &Delivery) {
+        self.counters.add(Counter::DropHoldExpired);
+        self.flow.hop(delivery.message.id, || Hop {
+            at: now,
+            kind: HopKind::Hold,
+            subject: device.to_string(),
+            verdict: "dropped",
+            detail: "the device did not come back in time".to_owned(),
+            bad: true,
+        });
+        self.hold_done(delivery);
+    }
+}
+
+/// A message as the hold of a device keeps it.
+fn held(device: &DeviceName, message: &Arc<Message>, until: Time) -> Delivery {
+    Delivery {
+        message: Arc::clone(message),
+        qos: message.qos,
+        retain: false,
+        keeper: Keeper::Hold(device.clone(), until),
+        subscription_ids: None,
     }
 }

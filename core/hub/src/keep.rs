@@ -1,9 +1,16 @@
-//! How a session is written into the journal again: when it changes, and when old segments must go.
+//! How what memory holds is written into the journal again: when a session changes, when old
+//! segments must go, and when a failed commit must be made good.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
+use tomte_base::LogPosition;
+
+use crate::Hub;
 use crate::exactly_once::KeptIds;
 use crate::hub::Ack;
 use crate::ledger::{Kept, Ledger};
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::session::Session;
 
 impl Session {
@@ -62,6 +69,90 @@ impl Session {
             ledger.forget(received.kept);
             let record = Record::Received { session: self.serial, packet_id: *packet_id };
             received.kept = ledger.keep(|out| record.encode(out));
+        }
+    }
+}
+
+impl Hub {
+    /// Writes everything that is alive and lies in `range` of the journal again, so that the
+    /// segment can go.
+    pub(crate) fn copy_forward(&mut self, range: &Range<LogPosition>) {
+        self.rewrite(|kept| range.contains(&kept.position), false);
+    }
+
+    /// After a failed commit: writes all that memory holds, so that the journal is whole again.
+    pub(crate) fn catch_up(&mut self) {
+        if std::mem::take(&mut self.journal_behind) {
+            let before = self.ledger.appended().next();
+            self.rewrite(|_| true, true);
+            self.note_numbers();
+            // Last, so that a torn batch leaves the earlier records in force.
+            let superseded = Record::Superseded { before };
+            self.ledger.note(|out| superseded.encode(out));
+            let appended = self.ledger.appended();
+            self.ended.values_mut().for_each(|safe_at| *safe_at = appended);
+            if let Some(drop) = &mut self.drop_journal {
+                drop.needs = self.ledger.appended();
+            }
+        }
+    }
+
+    /// Writes what `choose` takes again, or, of messages that are safe where they are, only that they
+    /// are there.
+    fn rewrite(&mut self, choose: impl Fn(&Kept) -> bool, confirm: bool) {
+        let receipts = self.receipts();
+        let ledger = &mut self.ledger;
+        let mut moved = HashSet::new();
+        for session in self.sessions.iter_mut().flatten() {
+            let Some(kept) = session.kept else { continue };
+            // Its parts are read back only after the session, so they move together.
+            let moves = choose(&kept);
+            if moves {
+                moved.insert(session.serial);
+                session.write_opened(ledger);
+                if session.connection.is_none() {
+                    let left = Record::SessionLeft { session: session.serial, ends: session.ends };
+                    ledger.note(|out| left.encode(out));
+                }
+            }
+            session.write_parts(ledger, |kept| moves || choose(kept));
+        }
+        let wills = self.connections.iter_mut().flatten().filter_map(|c| c.will.as_mut());
+        for will in wills.filter(|will| choose(&will.kept)) {
+            will.write(ledger);
+        }
+        // In the order in which they lie in the journal: what the hub writes follows from what came
+        // in, not from the order of a hash map.
+        let mut stored: Vec<_> =
+            self.stored.iter_mut().filter(|(_, stored)| choose(&stored.kept)).collect();
+        stored.sort_unstable_by_key(|(_, stored)| stored.kept.position);
+        let mut in_journal = Vec::new();
+        for (id, stored) in stored {
+            match &stored.body {
+                // What is safe need not be written again: that would take as much room once more.
+                _ if confirm && stored.kept.position <= ledger.safe() => {
+                    ledger.note(|out| record::encode_confirmed(out, *id, &stored.destinations));
+                }
+                Some(_) => stored.write(ledger, receipts.get(id).copied()),
+                None => in_journal.push((stored.kept.position, *id)),
+            }
+        }
+        let appended = ledger.appended();
+        self.published_wills.iter_mut().for_each(|(position, ..)| *position = appended);
+        for session in self.sessions.iter_mut().flatten() {
+            let moves = moved.contains(&session.serial);
+            session.write_received(ledger, |kept| moves || choose(kept));
+        }
+        let retained = self.retained_kept.iter_mut().filter(|(_, kept)| choose(kept));
+        let mut retained: Vec<_> = retained.collect();
+        retained.sort_unstable_by_key(|(_, kept)| kept.position);
+        for (topic, kept) in retained {
+            let Some(message) = self.retained.get(topic) else { continue };
+            ledger.forget(*kept);
+            *kept = ledger.keep(|out| record::encode_retained(out, message));
+        }
+        if !in_journal.is_empty() {
+            self.copy_from_journal(in_journal);
         }
     }
 }

@@ -1,0 +1,319 @@
+//! What the records of a journal say: gathered from the first to the last, before any listener
+//! opens. [`restore`] then puts it back into memory.
+
+mod restore;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tomte_base::{LogPosition, Message, MessageId, QoS, Time, TopicFilter, TopicName};
+
+use crate::exactly_once::SentId;
+use crate::ledger::Kept;
+use crate::record::{self, BadRecord, Destination, Record};
+use crate::session::{Delivery, Keeper, Owner, Session, Subscription};
+use crate::wills::KeptWill;
+
+/// Why the journal could not be taken over.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read record {position} of the journal: {source}")]
+pub struct RecoverError {
+    /// Number of the record.
+    pub position: LogPosition,
+    /// What is wrong with it.
+    pub source: BadRecord,
+}
+
+/// Reads a message again from its record.
+type ReadMessage<'a> = dyn FnMut(LogPosition, MessageId) -> Option<Arc<Message>> + 'a;
+
+struct FoundSession {
+    owner: Owner,
+    client_id: String,
+    expiry_s: u32,
+    kept: Kept,
+    left: Option<Time>,
+    subscriptions: BTreeMap<TopicFilter, (Subscription, Kept)>,
+    sent: BTreeMap<u16, SentId>,
+    received: BTreeMap<u16, FoundReceived>,
+}
+
+impl FoundSession {
+    fn new(owner: Owner, client_id: String, expiry_s: u32, kept: Kept) -> Self {
+        let (subscriptions, sent) = (BTreeMap::new(), BTreeMap::new());
+        let received = BTreeMap::new();
+        let left = None;
+        Self { owner, client_id, expiry_s, kept, left, subscriptions, sent, received }
+    }
+
+    /// What the journal says of it, from `before` on.
+    fn supersede(&mut self, before: LogPosition) {
+        self.subscriptions.retain(|_, (_, kept)| kept.position >= before);
+        self.sent.retain(|_, sent| sent.kept.position >= before);
+        self.received.retain(|_, received| received.position >= before);
+    }
+}
+
+/// A received packet identifier of QoS 2.
+struct FoundReceived {
+    position: LogPosition,
+    message: Option<MessageId>,
+    /// None when only the message names it, because a crash tore its own record off.
+    kept: Option<Kept>,
+}
+
+/// A message, without what it says: that stays in the journal.
+struct FoundMessage {
+    id: MessageId,
+    /// Bytes of its topic and payload.
+    bytes: u32,
+    expires: Time,
+    destinations: Vec<Destination>,
+    kept: Kept,
+    /// The last record that says that it is there.
+    confirmed: LogPosition,
+    /// Of its destinations, those that need not get it from a queue. Seldom there.
+    elsewhere: Option<Box<Elsewhere>>,
+}
+
+#[derive(Default)]
+struct Elsewhere {
+    /// Destinations where it is on its way with QoS 2.
+    in_flight: Vec<Destination>,
+    /// Destinations that have it, although the record of that was torn off.
+    over: Vec<Destination>,
+}
+
+/// What the records say, gathered until the last one was read.
+#[derive(Default)]
+pub struct Recovery {
+    sessions: BTreeMap<u64, FoundSession>,
+    messages: BTreeMap<MessageId, FoundMessage>,
+    retained: BTreeMap<TopicName, (Message, Kept)>,
+    wills: BTreeMap<u64, Box<KeptWill>>,
+    next_message: MessageId,
+    next_session: u64,
+}
+
+impl Recovery {
+    /// Takes in one record of the journal; they come in order.
+    ///
+    /// # Errors
+    /// Fails with [`RecoverError`] when the bytes are no record of this version.
+    pub fn on_record(&mut self, position: LogPosition, bytes: &[u8]) -> Result<(), RecoverError> {
+        let record = Record::decode(bytes).map_err(|source| RecoverError { position, source })?;
+        let kept = Kept { position, bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
+        self.take_in(record, kept);
+        Ok(())
+    }
+
+    fn take_in(&mut self, record: Record, kept: Kept) {
+        match record {
+            Record::SessionOpened { session, owner, client_id, expiry_s } => {
+                self.next_session = self.next_session.max(session + 1);
+                let mut found = FoundSession::new(owner, client_id, expiry_s, kept);
+                if let Some(old) = self.sessions.remove(&session) {
+                    let FoundSession { subscriptions, sent, received, .. } = old;
+                    found = FoundSession { subscriptions, sent, received, ..found };
+                }
+                self.sessions.insert(session, found);
+            }
+            Record::SessionLeft { session, ends } => {
+                if let Some(found) = self.sessions.get_mut(&session) {
+                    found.left = Some(ends);
+                }
+            }
+            Record::SessionReturned { session } => {
+                if let Some(found) = self.sessions.get_mut(&session) {
+                    found.left = None;
+                }
+            }
+            Record::SessionClosed { session } => {
+                self.sessions.remove(&session);
+            }
+            Record::Subscribed { session, filter, options } => {
+                if let Some(found) = self.sessions.get_mut(&session) {
+                    found.subscriptions.insert(filter, (options, kept));
+                }
+            }
+            Record::Unsubscribed { session, filter } => {
+                if let Some(found) = self.sessions.get_mut(&session) {
+                    found.subscriptions.remove(&filter);
+                }
+            }
+            Record::Accepted { message, destinations } => {
+                self.accepted(message, destinations, kept);
+            }
+            Record::AcceptedFrom { session, packet_id, message, destinations } => {
+                let id = Some(message.id);
+                self.accepted(message, destinations, kept);
+                let found = FoundReceived { position: kept.position, message: id, kept: None };
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.received.insert(packet_id, found);
+                }
+            }
+            Record::Received { session, packet_id } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    let message = session.received.get(&packet_id).and_then(|old| old.message);
+                    let found =
+                        FoundReceived { position: kept.position, message, kept: Some(kept) };
+                    session.received.insert(packet_id, found);
+                }
+            }
+            Record::ReceiveEnded { session, packet_id } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.received.remove(&packet_id);
+                }
+            }
+            Record::Sending { session, packet_id, message, order } => {
+                let sent = SentId { message, order, released: false, kept };
+                self.sent(session, packet_id, sent);
+            }
+            Record::Released { session, packet_id, message, order } => {
+                let sent = SentId { message, order, released: true, kept };
+                self.sent(session, packet_id, sent);
+            }
+            Record::Completed { session, packet_id } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.sent.remove(&packet_id);
+                }
+            }
+            Record::WillKept { number, session, owner, due, will } => {
+                self.next_session = self.next_session.max(number + 1);
+                let will = KeptWill { number, session, owner, due, will, kept };
+                self.wills.insert(number, Box::new(will));
+            }
+            Record::WillOver { number } => {
+                self.wills.remove(&number);
+            }
+            Record::AcceptedWill { number, message, destinations } => {
+                self.wills.remove(&number);
+                self.accepted(message, destinations, kept);
+            }
+            Record::Confirmed { message, destinations } => {
+                if let Some(found) = self.messages.get_mut(&message) {
+                    found.destinations = destinations;
+                    found.confirmed = kept.position;
+                }
+            }
+            Record::Done { message, destination } => self.done(message, &destination),
+            Record::Moved { message, destination } => self.moved(message, &destination),
+            Record::Retained { message } => {
+                self.next_message = self.next_message.max(message.id.next());
+                self.retained.insert(message.topic.clone(), (message, kept));
+            }
+            Record::RetainedCleared { topic } => {
+                self.retained.remove(&topic);
+            }
+            Record::Superseded { before } => self.supersede(before),
+            Record::Numbers { next_message, next_session } => {
+                self.next_message = self.next_message.max(next_message);
+                self.next_session = self.next_session.max(next_session);
+            }
+        }
+    }
+
+    fn accepted(&mut self, message: Message, destinations: Vec<Destination>, kept: Kept) {
+        self.next_message = self.next_message.max(message.id.next());
+        let bytes = u32::try_from(message.topic.len() + message.payload.len());
+        let found = FoundMessage {
+            id: message.id,
+            bytes: bytes.expect("packets are far below 4 GiB"),
+            expires: message.expires,
+            destinations,
+            kept,
+            confirmed: kept.position,
+            elsewhere: None,
+        };
+        self.messages.insert(found.id, found);
+    }
+
+    fn sent(&mut self, session: u64, packet_id: u16, sent: SentId) {
+        // The message may have been torn off, and its number must not come again.
+        self.next_message = self.next_message.max(sent.message.next());
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.sent.insert(packet_id, sent);
+        }
+    }
+
+    /// Forgets what was written before `before` and not again after it.
+    fn supersede(&mut self, before: LogPosition) {
+        self.sessions.retain(|_, found| found.kept.position >= before);
+        for found in self.sessions.values_mut() {
+            found.supersede(before);
+        }
+        self.messages.retain(|_, found| found.confirmed >= before);
+        self.retained.retain(|_, (_, kept)| kept.position >= before);
+        self.wills.retain(|_, will| will.kept.position >= before);
+    }
+
+    fn moved(&mut self, message: MessageId, destination: &Destination) {
+        let Some(found) = self.messages.get_mut(&message) else { return };
+        record::move_destination(&mut found.destinations, destination);
+    }
+
+    fn done(&mut self, message: MessageId, destination: &Destination) {
+        let Some(found) = self.messages.get_mut(&message) else { return };
+        found.destinations.retain(|kept| !kept.same_receiver(destination));
+        if found.destinations.is_empty() {
+            self.messages.remove(&message);
+        }
+    }
+}
+
+impl Elsewhere {
+    fn has(&self, destination: &Destination) -> bool {
+        self.in_flight.contains(destination) || self.over.contains(destination)
+    }
+}
+
+impl FoundMessage {
+    /// The destination that `session` stands for and that is not accounted for yet: itself, a group
+    /// of which it is a member, or the hold of its device.
+    fn destination_of(&self, session: &Session) -> Option<&Destination> {
+        let elsewhere = self.elsewhere.as_deref();
+        let is_open = |d: &&Destination| elsewhere.is_none_or(|elsewhere| !elsewhere.has(d));
+        self.destinations.iter().filter(is_open).find(|destination| match destination {
+            Destination::Session { session: serial, qos, .. }
+            | Destination::Share { session: serial, qos, .. } => {
+                *serial == session.serial && *qos == QoS::ExactlyOnce
+            }
+            Destination::Hold { device, .. } => session.owner.device() == Some(device),
+            Destination::Call { .. } => false,
+        })
+    }
+
+    /// A session is gone for which the message had left with QoS 2: no other member of its group
+    /// gets it (MQTT-4.8.2-5).
+    fn has_left_for(&mut self, session: u64) {
+        let left = self.destinations.iter().filter(|destination| {
+            matches!(destination, Destination::Share { session: serial, .. } if *serial == session)
+        });
+        let left: Vec<_> = left.cloned().collect();
+        self.elsewhere.get_or_insert_default().over.extend(left);
+    }
+
+    /// Puts the message in flight to `session`, if it is for it.
+    fn in_flight(&mut self, session: &Session, read: &mut ReadMessage<'_>) -> Option<Delivery> {
+        let destination = self.destination_of(session)?.clone();
+        let (retain, keeper) = match &destination {
+            Destination::Session { retain, .. } => (*retain, Keeper::Session),
+            Destination::Share { filter, retain, .. } => (*retain, Keeper::Share(filter.clone())),
+            Destination::Hold { device, until } => (false, Keeper::Hold(device.clone(), *until)),
+            Destination::Call { .. } => return None,
+        };
+        let elsewhere = self.elsewhere.get_or_insert_default();
+        let Some(message) = read(self.kept.position, self.id) else {
+            // The client may have it: it does not get it under another identifier.
+            elsewhere.over.push(destination);
+            return None;
+        };
+        elsewhere.in_flight.push(destination);
+        let subscription_ids = match &keeper {
+            Keeper::Share(filter) => session.identifier(filter),
+            _ => None,
+        };
+        let qos = QoS::ExactlyOnce;
+        Some(Delivery { message, qos, retain, keeper, subscription_ids })
+    }
+}

@@ -1,0 +1,267 @@
+//! From what the records say back to memory, before any listener opens.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tomte_base::{LogPosition, Message, MessageId, QoS, Time, TopicFilter};
+use tomte_mqtt::session::Phase;
+
+use super::{FoundMessage, FoundReceived, FoundSession, ReadMessage, Recovery};
+use crate::Hub;
+use crate::bodies::message_of;
+use crate::counter::Counter;
+use crate::exactly_once::{ReceivedId, SentId};
+use crate::hub::{Ack, Stored, Timer};
+use crate::ledger::Ledger;
+use crate::record::{Destination, Record};
+use crate::session::{Delivery, Keeper, KeptSubscription, StoredDelivery, Waiting};
+
+/// Leaves out sessions that a newer one of the same client replaced. The record of their end can be
+/// missing: it was lost to a failed commit, and what was to make that good was torn by a crash.
+fn newest_of_each_client(
+    sessions: BTreeMap<u64, FoundSession>,
+    messages: &mut BTreeMap<MessageId, FoundMessage>,
+    ledger: &mut Ledger<Ack>,
+) -> BTreeMap<u64, FoundSession> {
+    let mut newest = HashMap::new();
+    for (serial, found) in &sessions {
+        newest.insert((found.owner.clone(), found.client_id.clone()), *serial);
+    }
+    let (current, replaced): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        sessions.into_iter().partition(|(serial, found)| {
+            newest.get(&(found.owner.clone(), found.client_id.clone())) == Some(serial)
+        });
+    for (session, found) in replaced {
+        for sent in found.sent.values() {
+            if let Some(message) = messages.get_mut(&sent.message) {
+                message.has_left_for(session);
+            }
+        }
+        let closed = Record::SessionClosed { session };
+        ledger.note(|out| closed.encode(out));
+    }
+    current
+}
+
+impl Hub {
+    /// Takes over what the journal kept: sessions with their subscriptions and queues, retained
+    /// messages, holds, calls. `segments` are the journal's as (first position, bytes), `next` is the number
+    /// of its next record. `read` reads a record again, none when it cannot, which the host writes
+    /// into its log: messages that must be in memory at once are read one by one, so that recovery
+    /// needs little memory whatever the journal holds.
+    pub fn recover(
+        &mut self,
+        now: Time,
+        recovery: Recovery,
+        segments: Vec<(LogPosition, u64)>,
+        next: LogPosition,
+        mut read: impl FnMut(LogPosition) -> Option<Vec<u8>>,
+    ) {
+        let mut unreadable = 0;
+        let mut read = |position, id| {
+            let message = read(position).and_then(|record| message_of(&record, id));
+            unreadable += u64::from(message.is_none());
+            message.map(Arc::new)
+        };
+        self.ledger.restored(segments, next);
+        self.next_message = recovery.next_message.max(self.next_message);
+        self.next_session = recovery.next_session.max(self.next_session);
+        let mut messages = recovery.messages;
+        for (serial, found) in
+            newest_of_each_client(recovery.sessions, &mut messages, &mut self.ledger)
+        {
+            self.recover_session(now, serial, found, &mut messages, &mut read);
+        }
+        for (message, kept) in recovery.retained.into_values() {
+            self.ledger.still_kept(kept);
+            self.retained_kept.insert(message.topic.clone(), kept);
+            // A limit that was lowered since then refuses it; the next message replaces it anyway.
+            let _outcome = self.retained.set(Arc::new(message));
+        }
+        for found in messages.into_values() {
+            self.recover_message(now, found, &mut read);
+        }
+        for will in recovery.wills.into_values() {
+            self.recover_will(now, will);
+        }
+        self.counters.add_n(Counter::DropUnreadable, unreadable);
+        self.arm_sweep();
+    }
+
+    fn recover_session(
+        &mut self,
+        now: Time,
+        serial: u64,
+        found: FoundSession,
+        messages: &mut BTreeMap<MessageId, FoundMessage>,
+        read: &mut ReadMessage<'_>,
+    ) {
+        self.ledger.still_kept(found.kept);
+        let ends = found.left.unwrap_or_else(|| now + crate::connect::expiry(found.expiry_s));
+        let index = self.add_session(serial, found.owner, &found.client_id, found.expiry_s);
+        for (filter, (options, kept)) in found.subscriptions {
+            self.ledger.still_kept(kept);
+            self.enter_subscription(index, &filter, options);
+            let session = self.session_mut(index).expect("it was just added");
+            session.subscriptions.push(KeptSubscription { filter, options, kept: Some(kept) });
+        }
+        let session = self.session_mut(index).expect("it was just added");
+        session.kept = Some(found.kept);
+        session.ends = ends;
+        self.timers.push(Reverse((ends, Timer::Session(serial))));
+        self.recover_received(index, found.received);
+        self.recover_sent(index, found.sent, messages, read);
+    }
+
+    /// Puts back the packet identifiers of QoS 2 that the client has not released.
+    fn recover_received(&mut self, index: u32, found: BTreeMap<u16, FoundReceived>) {
+        let session = self.sessions[index as usize].as_mut().expect("it was just added");
+        for (packet_id, received) in found {
+            let FoundReceived { message, kept, .. } = received;
+            let kept = if let Some(kept) = kept {
+                self.ledger.still_kept(kept);
+                kept
+            } else {
+                let record = Record::Received { session: session.serial, packet_id };
+                self.ledger.keep(|out| record.encode(out))
+            };
+            session.machine.restore_received(packet_id);
+            session.ids.received.insert(packet_id, ReceivedId { message, kept });
+        }
+    }
+
+    /// Puts back what was on its way with QoS 2, in the order of the first sending.
+    fn recover_sent(
+        &mut self,
+        index: u32,
+        found: BTreeMap<u16, SentId>,
+        messages: &mut BTreeMap<MessageId, FoundMessage>,
+        read: &mut ReadMessage<'_>,
+    ) {
+        let session = self.sessions[index as usize].as_mut().expect("it was just added");
+        let mut in_order: Vec<_> = found.into_iter().collect();
+        in_order.sort_unstable_by_key(|(_, sent)| sent.order);
+        for (packet_id, sent) in in_order {
+            let message = messages.get_mut(&sent.message);
+            let phase = if sent.released {
+                if let Some(message) = message {
+                    let over = message.destination_of(session).cloned();
+                    message.elsewhere.get_or_insert_default().over.extend(over);
+                }
+                Phase::Released
+            } else if let Some(delivery) = message.and_then(|found| found.in_flight(session, read))
+            {
+                self.flow.opened(delivery.message.id);
+                Phase::ExactlyOnce(delivery)
+            } else {
+                // It never left: the crash tore its message off.
+                let gone = Record::Completed { session: session.serial, packet_id };
+                self.ledger.note(|out| gone.encode(out));
+                continue;
+            };
+            self.ledger.still_kept(sent.kept);
+            session.machine.restore_in_flight(packet_id, phase);
+            session.ids.sent.insert(packet_id, sent);
+        }
+    }
+
+    fn recover_message(&mut self, now: Time, found: FoundMessage, read: &mut ReadMessage<'_>) {
+        self.ledger.still_kept(found.kept);
+        let FoundMessage { id, bytes, expires, destinations, kept, elsewhere, .. } = found;
+        self.queued_bytes += u64::from(bytes);
+        let all = destinations.clone();
+        self.stored.insert(id, Stored { body: None, waits: false, bytes, kept, destinations });
+        for destination in all {
+            let is_among = |listed: &Vec<Destination>| listed.contains(&destination);
+            let (in_flight, over) = elsewhere
+                .as_ref()
+                .map_or((false, false), |e| (is_among(&e.in_flight), is_among(&e.over)));
+            if in_flight {
+                continue;
+            }
+            let waits = !over
+                && match &destination {
+                    Destination::Session { session, qos, retain } => {
+                        let waiting = StoredDelivery {
+                            message: id,
+                            qos: *qos,
+                            retain: *retain,
+                            subscription_ids: None,
+                        };
+                        self.recover_waiting(*session, waiting, bytes as usize, expires)
+                    }
+                    destination => read(kept.position, id).is_some_and(|message| {
+                        self.recover_destination(now, &message, destination)
+                    }),
+                };
+            if !waits {
+                self.done(id, &destination);
+            }
+        }
+    }
+
+    /// Puts a message back into the queue of a session. What was on its way with QoS 1 is among
+    /// them, so that the queue may pass its limits by that much. Tells whether the session is there.
+    fn recover_waiting(
+        &mut self,
+        session: u64,
+        waiting: StoredDelivery,
+        bytes: usize,
+        expires: Time,
+    ) -> bool {
+        let Some(&index) = self.by_serial.get(&session) else { return false };
+        self.flow.opened(waiting.message);
+        let session = self.session_mut(index).expect("the index is of a session");
+        session.queue.push_back(Waiting::Stored(waiting), bytes, expires);
+        true
+    }
+
+    /// Puts a message back where it waited in memory. Tells whether somebody still waits for it.
+    fn recover_destination(
+        &mut self,
+        now: Time,
+        message: &Arc<Message>,
+        destination: &Destination,
+    ) -> bool {
+        match destination {
+            Destination::Session { .. } => false,
+            Destination::Share { filter, session, qos, retain } => {
+                self.recover_share(now, message, filter, (*session, *qos, *retain));
+                true
+            }
+            Destination::Call { function, call, route } => {
+                self.enter_call_for_message(now, *call, function.clone(), route, message)
+            }
+            Destination::Hold { device, until } => {
+                self.recover_hold(device, message, *until);
+                true
+            }
+        }
+    }
+
+    /// Puts a message back to the member of a group that had it, or to another one when the session
+    /// of that one is gone.
+    fn recover_share(
+        &mut self,
+        now: Time,
+        message: &Arc<Message>,
+        filter: &TopicFilter,
+        (session, qos, retain): (u64, QoS, bool),
+    ) {
+        let index = self.by_serial.get(&session).copied();
+        let member = index.and_then(|index| self.sessions[index as usize].as_ref());
+        let delivery = Delivery {
+            message: Arc::clone(message),
+            qos,
+            retain,
+            keeper: Keeper::Share(filter.clone()),
+            subscription_ids: member.and_then(|member| member.identifier(filter)),
+        };
+        match index {
+            Some(index) if self.enqueue(now, index, delivery.clone()) => {}
+            Some(_) => self.share_done(filter, &delivery),
+            None => self.pass_on(now, filter, &delivery),
+        }
+    }
+}
