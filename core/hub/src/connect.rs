@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tomte_base::{QoS, Time};
+use tomte_base::{QoS, Time, TopicName};
 use tomte_broker::Queue;
 use tomte_mqtt::codec::{
     self, Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, ReasonCode, Version,
@@ -131,6 +131,11 @@ impl Hub {
         if connect.properties.authentication_method.is_some() {
             let why = "enhanced authentication is not available".to_owned();
             return Err((ReasonCode::BadAuthenticationMethod, why));
+        }
+        let will_topic = connect.will.as_ref().map(|will| TopicName::check(will.topic));
+        if let Some(Err(error)) = will_topic {
+            let why = format!("the topic of the will: {error}");
+            return Err((ReasonCode::TopicNameInvalid, why));
         }
         if connect.client_id.len() > MAX_CLIENT_ID_BYTES {
             let why = format!("the client identifier is longer than {MAX_CLIENT_ID_BYTES} bytes");
@@ -355,36 +360,37 @@ impl Hub {
     }
 
     pub(crate) fn on_disconnect(&mut self, _now: Time, slot: Slot, disconnect: &Disconnect<'_>) {
+        let Some(connection) = self.connection(slot) else { return };
+        if let (Some(seconds), Some(index)) =
+            (disconnect.session_expiry_seconds, connection.session)
+            && !self.change_expiry(index, seconds)
+        {
+            // It is no valid DISCONNECT, so the will stays (MQTT 5, 3.14.2.2.2).
+            let what = "DISCONNECT prolongs a session that ends with its connection";
+            return self.breach(slot, ReasonCode::ProtocolError, what);
+        }
         let Some(connection) = self.connection_mut(slot) else { return };
-        let session = connection.session;
         let will = connection.will.take_if(|_| disconnect.reason == ReasonCode::Success);
         if let Some(will) = will {
             self.forget_will(&will);
-        }
-        if let (Some(seconds), Some(index)) = (disconnect.session_expiry_seconds, session) {
-            self.change_expiry(slot, index, seconds);
         }
         self.close(slot, CloseReason::Disconnected);
     }
 
     /// DISCONNECT may change how long the session is kept, but not from nothing (MQTT 5,
-    /// 3.14.2.2.2).
-    fn change_expiry(&mut self, slot: Slot, index: u32, seconds: u32) {
+    /// 3.14.2.2.2). Tells whether it did.
+    fn change_expiry(&mut self, index: u32, seconds: u32) -> bool {
         let longest =
             u32::try_from(self.config.limits.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
-        let Some(session) = self.session_mut(index) else { return };
+        let Some(session) = self.session_mut(index) else { return false };
         if session.expiry_s == 0 && seconds > 0 {
-            self.breach(
-                slot,
-                ReasonCode::ProtocolError,
-                "DISCONNECT prolongs a session that ends with its connection",
-            );
-            return;
+            return false;
         }
         session.expiry_s = seconds.min(longest);
         if session.is_persistent() {
             self.keep_session(index);
         }
+        true
     }
 
     /// The client of a session is gone: the session ends, or waits.

@@ -290,7 +290,8 @@ impl Hub {
         // The socket may end before the host comes to the close that was asked for.
         let reason = connection.closing.as_ref().unwrap_or(reason);
         match connection.will {
-            Some(will) if *reason == CloseReason::Shutdown => self.forget_will(&will),
+            // Its record stays, and the next start publishes it (MQTT 5, 3.1.2.5).
+            Some(_) if *reason == CloseReason::Shutdown => {}
             Some(will) => self.leave_will(now, connection.session, will),
             None => {}
         }

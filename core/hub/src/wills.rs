@@ -2,13 +2,13 @@
 //! its delay (MQTT 5, 3.1.3.2.2).
 //!
 //! ```text
-//!                ┌─ DISCONNECT, the hub stops ─────────────────▶ over
+//!                ┌─ DISCONNECT ────────────────────────────────▶ over
 //!   CONNECT ─▶ left ─ connection lost, no delay ───────────────▶ published
 //!                └─ connection lost ─▶ waits ─ its time came ──▶ published
 //!                                        └─ the client came back ─▶ over
 //! ```
 //!
-//! A will is in the journal from before CONNACK until it is over. When the process dies, all
+//! A will is in the journal from before CONNACK until it is over. When the process stops or dies, all
 //! connections are lost: recovery does what would have been done then.
 
 use std::cmp::Reverse;
@@ -47,7 +47,7 @@ pub struct Will {
 impl Will {
     fn of(will: &codec::Will<'_>) -> Self {
         Self {
-            topic: TopicName::new(will.topic).expect("the codec checked it"),
+            topic: TopicName::new(will.topic).expect("a CONNECT with another topic was refused"),
             payload: Bytes::copy_from_slice(will.payload),
             qos: will.qos,
             retain: will.retain,

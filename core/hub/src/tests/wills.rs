@@ -40,8 +40,12 @@ fn connect_with(bed: &mut Bed, clean_start: bool, expiry_s: u32, will: Will<'_>)
 }
 
 fn disconnect(bed: &mut Bed, slot: Slot, reason: ReasonCode) {
+    disconnect_with(bed, slot, &Disconnect::with_reason(reason));
+}
+
+fn disconnect_with(bed: &mut Bed, slot: Slot, disconnect: &Disconnect<'_>) {
     let mut bytes = Vec::new();
-    codec::encode_disconnect(&mut bytes, Version::V5, &Disconnect::with_reason(reason));
+    codec::encode_disconnect(&mut bytes, Version::V5, disconnect);
     bed.send(slot, &bytes);
 }
 
@@ -142,6 +146,44 @@ fn disconnect_with_will_publishes_it_and_disconnect_does_not() {
         assert_eq!(came(&mut bed, watcher), 0);
         bed.advance(seconds(5));
         assert_eq!(came(&mut bed, watcher), expected);
+    }
+}
+
+#[test]
+fn a_disconnect_that_is_not_allowed_leaves_the_will() {
+    let (mut bed, watcher) = watched();
+    let client = connect(&mut bed, true, 0, 0);
+    let prolongs = Disconnect { session_expiry_seconds: Some(60), ..Disconnect::default() };
+    disconnect_with(&mut bed, client, &prolongs);
+    let expect = ["connack Success present=false", "disconnect ProtocolError"];
+    assert_eq!(bed.received(client), expect);
+    assert_eq!(came(&mut bed, watcher), 1);
+}
+
+#[test]
+fn a_will_whose_topic_has_too_many_levels_is_refused_with_its_connect() {
+    let (mut bed, watcher) = watched();
+    let topic = "/".repeat(tomte_base::MAX_TOPIC_LEVELS);
+    let client = connect_with(&mut bed, true, 0, Will { topic: &topic, ..will() });
+    assert_eq!(bed.received(client), ["connack TopicNameInvalid present=false"]);
+    let topic = "/".repeat(tomte_base::MAX_TOPIC_LEVELS - 1);
+    let client = connect_with(&mut bed, true, 0, Will { topic: &topic, ..will() });
+    assert_eq!(bed.received(client), ["connack Success present=false"]);
+    assert_eq!(came(&mut bed, watcher), 0);
+}
+
+/// A stop of the hub is no DISCONNECT of the client: its will is published, if only later.
+#[test]
+fn the_will_of_a_client_that_is_there_when_the_hub_stops_is_published_at_the_next_start() {
+    let mut bed = with_absent_watcher();
+    connect(&mut bed, true, 0, 0);
+    bed.hub.shutdown(bed.now);
+    bed.turn();
+    // What the ends of the connections led to is committed too.
+    bed.turn();
+    for _ in 0..2 {
+        bed.crash(open());
+        assert_eq!(waiting(&mut bed), 1);
     }
 }
 
