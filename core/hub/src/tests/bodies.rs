@@ -3,20 +3,8 @@
 use tomte_base::{ByteSize, LogPosition, QoS};
 use tomte_broker::Overflow;
 
-use super::harness::{Bed, R, Step, config};
+use super::harness::{Bed, Step, limited, open};
 use crate::{Config, Counter, Effect, FetchFor, Record, Slot};
-
-const ALL: R = R("device:*", "#", None, "subscribers");
-
-fn limited(change: impl Fn(&mut Config)) -> Config {
-    let mut config = config(&[ALL], &[]);
-    change(&mut config);
-    config
-}
-
-fn open() -> Config {
-    limited(|_| {})
-}
 
 /// A hub with a kept session that subscribed to `a` and is away, and a sender.
 fn bed(config: Config, qos: QoS) -> (Bed, Slot) {

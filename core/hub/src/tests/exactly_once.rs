@@ -1,18 +1,12 @@
 //! QoS 2, step by step in both directions, with a crash at each step.
 
 use tomte_base::QoS;
-use tomte_mqtt::codec::{self, Connect, PublishHead, ReasonCode, Version};
+use tomte_mqtt::codec::{Ack, Connect, Packet, PublishHead, ReasonCode, Version};
 
-use super::harness::{Bed, R, Step, config};
-use crate::{CloseReason, Config, Record, Slot};
+use super::harness::{BOTH, Bed, R, Step, config, encoded, encoded_publish, open};
+use crate::{CloseReason, Record, Slot};
 
-const ALL: R = R("device:*", "#", None, "subscribers");
 const OK: ReasonCode = ReasonCode::Success;
-const BOTH: [Version; 2] = [Version::V311, Version::V5];
-
-fn open() -> Config {
-    config(&[ALL], &[])
-}
 
 fn publish(bed: &mut Bed, slot: Slot, payload: &str, packet_id: u16, dup: bool) {
     let qos = QoS::ExactlyOnce;
@@ -179,17 +173,15 @@ fn a_torn_release_sends_pubrel_or_the_message_under_the_same_identifier() {
 #[test]
 fn nothing_of_qos_2_leaves_before_the_journal_has_it() {
     let (mut bed, sender, receiver) = pair(Version::V5);
-    let mut bytes = Vec::new();
     let qos = QoS::ExactlyOnce;
     let head = PublishHead { topic: "a", qos, packet_id: 7, ..PublishHead::default() };
-    codec::encode_publish(&mut bytes, Version::V5, &head, b"1");
+    let bytes = encoded_publish(Version::V5, &head, "1");
     bed.hub.on_bytes(bed.now, sender, &bytes);
     assert!(bed.hub.output(receiver).is_none(), "PUBLISH waits");
     assert_eq!(bed.hub.output(sender).map(|out| out.len()), Some(0), "PUBREC waits");
     bed.turn();
     assert_eq!(bed.received(receiver), ["publish a 1 qos=2 id=1"]);
-    let mut bytes = Vec::new();
-    codec::encode_pubrec(&mut bytes, Version::V5, &codec::Ack::success(1));
+    let bytes = encoded(Version::V5, &Packet::Pubrec(Ack::success(1)));
     bed.hub.on_bytes(bed.now, receiver, &bytes);
     assert_eq!(bed.hub.output(receiver).map(|out| out.len()), Some(0), "PUBREL waits");
     bed.turn();
@@ -312,13 +304,14 @@ fn answers_of_all_kinds_keep_the_order_of_the_questions() {
     let (mut bed, sender, _) = pair(Version::V5);
     publish(&mut bed, sender, "1", 7, false);
     bed.received(sender);
-    let mut bytes = Vec::new();
-    let head = |qos, packet_id| PublishHead { topic: "a", qos, packet_id, ..Default::default() };
-    codec::encode_publish(&mut bytes, Version::V5, &head(QoS::AtLeastOnce, 1), b"x");
-    codec::encode_pubrel(&mut bytes, Version::V5, &codec::Ack::success(7));
-    codec::encode_publish(&mut bytes, Version::V5, &head(QoS::ExactlyOnce, 2), b"y");
-    codec::encode_pubrel(&mut bytes, Version::V5, &codec::Ack::success(99));
-    bed.send(sender, &bytes);
+    let publish = |qos, packet_id| {
+        let head = PublishHead { topic: "a", qos, packet_id, ..Default::default() };
+        encoded_publish(Version::V5, &head, "x")
+    };
+    let pubrel = |packet_id| encoded(Version::V5, &Packet::Pubrel(Ack::success(packet_id)));
+    let questions =
+        [publish(QoS::AtLeastOnce, 1), pubrel(7), publish(QoS::ExactlyOnce, 2), pubrel(99)];
+    bed.send(sender, &questions.concat());
     let expected = [
         "puback 1 Success",
         "pubcomp 7 Success",
@@ -376,13 +369,10 @@ fn packet_identifiers_move_with_their_session_when_its_expiry_changes() {
     let start = bed.log.len();
     for (slot, client_id) in [(receiver, "r"), (sender, "s")] {
         bed.drop_connection(slot);
-        let slot = bed.open("", Version::V5);
         let mut connect = Connect::new(Version::V5, client_id);
         connect.clean_start = false;
         connect.properties.session_expiry_seconds = Some(1_800);
-        let mut bytes = Vec::new();
-        codec::encode_connect(&mut bytes, &connect);
-        bed.send(slot, &bytes);
+        bed.connect_with(&connect);
     }
     let moved: Vec<_> = bed.log[start..].iter().map(|(_, r)| Record::decode(r).unwrap()).collect();
     assert!(moved.iter().any(|r| matches!(r, Record::Sending { packet_id: 1, .. })), "{moved:?}");

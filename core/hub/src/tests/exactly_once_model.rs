@@ -5,13 +5,11 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use tomte_base::{ByteSize, QoS};
-use tomte_mqtt::codec::{self, Ack, PublishHead, Version};
+use tomte_mqtt::codec::{Ack, Packet, PublishHead, Version};
 use tomte_mqtt::session::{Pubrec, Qos2Receive, Redelivery, Session};
 
-use super::harness::{Bed, R, config};
+use super::harness::{Bed, encoded, encoded_publish, limited};
 use crate::{Config, Effect, Slot};
-
-const ALL: R = R("device:*", "#", None, "subscribers");
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -46,9 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn open() -> Config {
-    let mut config = config(&[ALL], &[]);
-    config.limits.journal_compact_above = ByteSize(1);
-    config
+    limited(|config| config.limits.journal_compact_above = ByteSize(1))
 }
 
 /// One end: its connection and the packets that it has not read yet.
@@ -184,15 +180,11 @@ impl World {
     fn publish(&mut self, packet_id: u16, message: u32, dup: bool) {
         let qos = QoS::ExactlyOnce;
         let head = PublishHead { topic: "a", qos, packet_id, dup, ..PublishHead::default() };
-        let mut bytes = Vec::new();
-        codec::encode_publish(&mut bytes, self.version, &head, message.to_string().as_bytes());
-        self.input(PUBLISHER, &bytes);
+        self.input(PUBLISHER, &encoded_publish(self.version, &head, &message.to_string()));
     }
 
     fn pubrel(&mut self, id: u16) {
-        let mut bytes = Vec::new();
-        codec::encode_pubrel(&mut bytes, self.version, &Ack::success(id));
-        self.input(PUBLISHER, &bytes);
+        self.input(PUBLISHER, &encoded(self.version, &Packet::Pubrel(Ack::success(id))));
     }
 
     fn publisher_reads(&mut self) {
@@ -234,21 +226,20 @@ impl World {
             return self.connect(SUBSCRIBER);
         }
         let Some(word) = self.links[SUBSCRIBER].inbox.pop_front() else { return };
-        let mut bytes = Vec::new();
-        if let Some((id, message)) = parse_publish(&word) {
+        let answer = if let Some((id, message)) = parse_publish(&word) {
             match self.subscriber.receive_qos2(id) {
                 Qos2Receive::First => self.arrive(message),
                 Qos2Receive::Duplicate => {}
                 Qos2Receive::TooMany => panic!("past the window"),
             }
-            codec::encode_pubrec(&mut bytes, self.version, &Ack::success(id));
+            Packet::Pubrec(Ack::success(id))
         } else {
             let (kind, id, _) = parse_answer(&word);
             assert_eq!(kind, "pubrel", "{word}");
             self.subscriber.on_pubrel(id);
-            codec::encode_pubcomp(&mut bytes, self.version, &Ack::success(id));
-        }
-        self.input(SUBSCRIBER, &bytes);
+            Packet::Pubcomp(Ack::success(id))
+        };
+        self.input(SUBSCRIBER, &encoded(self.version, &answer));
     }
 
     fn arrive(&mut self, message: u32) {

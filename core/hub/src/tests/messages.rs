@@ -5,18 +5,12 @@ use tomte_base::QoS;
 use tomte_mqtt::codec::{PublishHead, Version};
 use tomte_route::{Hold, Overflow};
 
-use super::harness::{Bed, R, config, config_of, spec};
+use super::harness::{ALL, Bed, R, config, config_of, spec};
 use crate::{CloseReason, Counter, Effect};
-
-const ALL: R = R("device:*", "#", None, "subscribers");
-
-fn broker() -> Bed {
-    Bed::new(config(&[ALL], &[]))
-}
 
 #[test]
 fn a_message_reaches_who_subscribed_and_nobody_else() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let (sender, receiver) = (bed.connect("", "s", true), bed.connect("", "r", true));
     bed.subscribe(receiver, "a/+", QoS::AtMostOnce);
     bed.publish(sender, "a/b", "1", QoS::AtMostOnce, 0);
@@ -135,7 +129,7 @@ fn a_loop_of_functions_ends_at_the_limit_of_hops() {
 
 #[test]
 fn a_qos1_message_for_a_kept_session_is_acknowledged_only_after_the_journal_has_it() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let receiver = bed.connect("", "r", false);
     bed.subscribe(receiver, "a", QoS::AtLeastOnce);
     bed.drop_connection(receiver);
@@ -152,15 +146,10 @@ fn a_qos1_message_for_a_kept_session_is_acknowledged_only_after_the_journal_has_
 
 #[test]
 fn a_311_client_whose_message_could_not_be_kept_is_disconnected_without_an_acknowledgement() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let receiver = bed.connect("", "r", false);
     bed.subscribe(receiver, "a", QoS::AtLeastOnce);
-    let sender = bed.open("", Version::V311);
-    let mut bytes = Vec::new();
-    let connect = tomte_mqtt::codec::Connect::new(Version::V311, "s");
-    tomte_mqtt::codec::encode_connect(&mut bytes, &connect);
-    bed.send(sender, &bytes);
-    bed.received(sender);
+    let sender = bed.client(Version::V311, "s");
     bed.disk_full = true;
     bed.publish(sender, "a", "1", QoS::AtLeastOnce, 1);
     assert!(bed.received(sender).is_empty());
@@ -170,7 +159,7 @@ fn a_311_client_whose_message_could_not_be_kept_is_disconnected_without_an_ackno
 /// Proves: ALL-9.
 #[test]
 fn what_was_acknowledged_is_there_after_a_crash() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let receiver = bed.connect("", "r", false);
     bed.subscribe(receiver, "a/#", QoS::AtLeastOnce);
     bed.drop_connection(receiver);
@@ -202,7 +191,7 @@ fn what_was_acknowledged_is_there_after_a_crash() {
 
 #[test]
 fn records_lost_to_a_full_disk_are_written_again_when_there_is_room() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let receiver = bed.connect("", "r", false);
     bed.subscribe(receiver, "a", QoS::AtLeastOnce);
     bed.drop_connection(receiver);
@@ -298,7 +287,7 @@ fn a_hold_that_is_over_drops_the_message_with_a_reason() {
 
 #[test]
 fn a_session_is_never_taken_over_by_another_identity() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let fan = bed.connect("fan", "same", true);
     bed.connect("lamp", "same", true);
     assert!(bed.closed.is_empty());
@@ -309,7 +298,7 @@ fn a_session_is_never_taken_over_by_another_identity() {
 
 #[test]
 fn a_silent_connection_is_closed_in_time() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let slot = bed.open("", Version::V5);
     bed.advance(Duration::from_secs(9));
     assert!(bed.closed.is_empty());
@@ -319,7 +308,7 @@ fn a_silent_connection_is_closed_in_time() {
 
 #[test]
 fn a_session_that_is_kept_too_long_ends_with_what_it_held() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let receiver = bed.connect("", "r", false);
     bed.subscribe(receiver, "a", QoS::AtLeastOnce);
     bed.drop_connection(receiver);
@@ -334,7 +323,7 @@ fn a_session_that_is_kept_too_long_ends_with_what_it_held() {
 
 #[test]
 fn a_message_that_nobody_takes_in_time_is_dropped_with_a_reason() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let receiver = bed.connect("", "r", false);
     bed.subscribe(receiver, "a", QoS::AtLeastOnce);
     bed.drop_connection(receiver);

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tomte_base::{DeviceName, QoS};
-use tomte_mqtt::codec::{self, Connect, Subscribe, Subscription, Version};
+use tomte_mqtt::codec::{Connect, Packet, Subscribe, Subscription, Version};
 
-use super::harness::{Bed, R, config};
+use super::harness::{Bed, R, config, encoded};
 use crate::{CheckId, CloseReason, Counter, Effect, Owner, PasswordCheck, Peer, Secret, Slot};
 
 fn bed() -> Bed {
@@ -27,9 +27,7 @@ fn connect(version: Version, user: Option<&str>, password: Option<&str>) -> Vec<
     let mut connect = Connect::new(version, "client");
     connect.username = user;
     connect.password = password.map(str::as_bytes);
-    let mut bytes = Vec::new();
-    codec::encode_connect(&mut bytes, &connect);
-    bytes
+    encoded(version, &Packet::Connect(Box::new(connect)))
 }
 
 /// Sends `bytes` of which the hub takes none until the password is checked.
@@ -55,7 +53,7 @@ fn a_client_with_the_right_password_is_the_device_and_what_it_sent_meanwhile_cou
     let mut bytes = connect(Version::V5, Some("fan"), Some("sesame"));
     let subscriptions = vec![Subscription::new("a", QoS::AtMostOnce)];
     let subscribe = Subscribe { packet_id: 1, subscriptions, ..Subscribe::default() };
-    codec::encode_subscribe(&mut bytes, Version::V5, &subscribe);
+    bytes.extend(encoded(Version::V5, &Packet::Subscribe(subscribe)));
     let check = send_and_wait(&mut bed, slot, &bytes);
     assert_eq!((check.user.as_str(), &check.password), ("fan", &Secret(b"sesame".to_vec())));
     assert!(!format!("{check:?}").contains("sesame"), "{check:?}");

@@ -2,45 +2,25 @@
 
 use std::time::Duration;
 
-use tomte_base::QoS;
-use tomte_mqtt::codec::{self, Connect, PublishHead, Subscribe, Subscription, Version};
+use tomte_base::{ByteSize, QoS};
+use tomte_mqtt::codec::{Connect, Packet, PublishHead, Subscribe, Subscription, Version};
 use tomte_route::{Hold, Overflow};
 
-use super::harness::{Bed, R, config, config_of, spec};
-use crate::{CloseReason, Config, Counter, Effect, Slot};
-
-const ALL: R = R("device:*", "#", None, "subscribers");
-
-fn broker() -> Bed {
-    Bed::new(config(&[ALL], &[]))
-}
-
-fn limited(change: impl FnOnce(&mut Config)) -> Bed {
-    let mut config = config(&[ALL], &[]);
-    change(&mut config);
-    Bed::new(config)
-}
-
-fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode(&mut bytes);
-    bytes
-}
+use super::harness::{ALL, Bed, R, config, config_of, encoded, encoded_publish, limited, spec};
+use crate::{CloseReason, Counter, Effect, Slot};
 
 fn publish(topic: &str, packet_id: u16) -> Vec<u8> {
     let head = PublishHead { topic, qos: QoS::AtLeastOnce, packet_id, ..PublishHead::default() };
-    encoded(|out| codec::encode_publish(out, Version::V5, &head, b"x"))
+    encoded_publish(Version::V5, &head, "x")
 }
 
 /// Connects a client that takes packets up to `largest` bytes and keeps its session.
 fn connect_small(bed: &mut Bed, largest: u32) -> Slot {
-    let slot = bed.open("", Version::V5);
     let mut connect = Connect::new(Version::V5, "r");
     connect.clean_start = false;
     connect.properties.session_expiry_seconds = Some(3_600);
     connect.properties.maximum_packet_bytes = Some(largest);
-    bed.send(slot, &encoded(|out| codec::encode_connect(out, &connect)));
-    slot
+    bed.connect_with(&connect)
 }
 
 fn held_for_fan() -> tomte_route::RouteSpec {
@@ -63,7 +43,7 @@ fn a_publish_without_a_route_is_refused_also_while_the_journal_is_waited_for() {
 
 #[test]
 fn a_client_comes_back_to_its_session_although_no_more_sessions_are_allowed() {
-    let mut bed = limited(|config| config.limits.max_sessions = 1);
+    let mut bed = Bed::new(limited(|config| config.limits.max_sessions = 1));
     let first = bed.connect("", "r", false);
     bed.drop_connection(first);
     let again = bed.connect("", "r", false);
@@ -75,7 +55,7 @@ fn a_client_comes_back_to_its_session_although_no_more_sessions_are_allowed() {
 /// Proves: MQT-2.
 #[test]
 fn a_session_whose_client_came_back_outlives_the_end_that_was_set_before() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let first = bed.connect("", "r", false);
     bed.drop_connection(first);
     bed.advance(Duration::from_secs(3_000));
@@ -89,7 +69,7 @@ fn a_session_whose_client_came_back_outlives_the_end_that_was_set_before() {
 
 #[test]
 fn a_session_that_the_journal_lost_is_not_confirmed_before_it_is_written_again() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     bed.disk_full = true;
     let first = bed.connect("", "r", false);
     assert_eq!(bed.closed, [(first, CloseReason::NotStored)]);
@@ -106,7 +86,7 @@ fn a_session_that_the_journal_lost_is_not_confirmed_before_it_is_written_again()
 
 #[test]
 fn the_first_commit_after_a_failure_brings_all_that_was_lost() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     bed.disk_full = true;
     let receiver = bed.connect("", "r", false);
     bed.disk_full = false;
@@ -123,12 +103,12 @@ fn the_first_commit_after_a_failure_brings_all_that_was_lost() {
 
 #[test]
 fn what_waits_for_the_journal_is_not_handed_out() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let slot = bed.open("", Version::V5);
     let mut connect = Connect::new(Version::V5, "r");
     connect.clean_start = false;
     connect.properties.session_expiry_seconds = Some(3_600);
-    bed.hub.on_bytes(bed.now, slot, &encoded(|out| codec::encode_connect(out, &connect)));
+    bed.hub.on_bytes(bed.now, slot, &encoded(connect.version, &Packet::Connect(Box::new(connect))));
     assert!(bed.hub.output(slot).is_none());
     bed.turn();
     assert_eq!(bed.received(slot), ["connack Success present=false"]);
@@ -136,11 +116,15 @@ fn what_waits_for_the_journal_is_not_handed_out() {
 
 #[test]
 fn a_clean_session_is_not_confirmed_before_the_end_of_the_kept_one_is_safe() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     bed.connect("", "r", false);
     let clean = bed.open("", Version::V311);
     let connect = Connect::new(Version::V311, "r");
-    bed.hub.on_bytes(bed.now, clean, &encoded(|out| codec::encode_connect(out, &connect)));
+    bed.hub.on_bytes(
+        bed.now,
+        clean,
+        &encoded(connect.version, &Packet::Connect(Box::new(connect))),
+    );
     assert!(bed.hub.output(clean).is_none());
     bed.turn();
     assert_eq!(bed.received(clean), ["connack Success present=false"]);
@@ -148,7 +132,7 @@ fn a_clean_session_is_not_confirmed_before_the_end_of_the_kept_one_is_safe() {
 
 #[test]
 fn the_end_of_a_kept_session_that_a_full_disk_lost_is_not_confirmed_by_a_later_clean_one() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let kept = bed.connect("", "r", false);
     bed.subscribe(kept, "a", QoS::AtLeastOnce);
     bed.drop_connection(kept);
@@ -168,7 +152,7 @@ fn the_end_of_a_kept_session_that_a_full_disk_lost_is_not_confirmed_by_a_later_c
 
 #[test]
 fn old_segments_stay_until_the_copies_of_what_they_hold_are_safe() {
-    let mut bed = limited(|config| config.limits.journal_compact_above = tomte_base::ByteSize(1));
+    let mut bed = Bed::new(limited(|config| config.limits.journal_compact_above = ByteSize(1)));
     let receiver = bed.connect("", "r", false);
     bed.subscribe(receiver, "a", QoS::AtLeastOnce);
     bed.drop_connection(receiver);
@@ -176,7 +160,7 @@ fn old_segments_stay_until_the_copies_of_what_they_hold_are_safe() {
     // A dead record, so that the journal is sparse enough to be copied.
     let kept = |text: &str| {
         let head = PublishHead { topic: "kept", retain: true, ..PublishHead::default() };
-        encoded(|out| codec::encode_publish(out, Version::V5, &head, text.as_bytes()))
+        encoded_publish(Version::V5, &head, text)
     };
     bed.send(sender, &[kept(&"x".repeat(2_000)), kept("y")].concat());
     bed.hub.on_rolled();
@@ -266,7 +250,7 @@ fn a_thousand_held_messages_need_one_timer() {
 
 #[test]
 fn a_message_in_flight_that_is_too_large_for_the_new_connection_is_dropped_and_counted() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let receiver = connect_small(&mut bed, 10_000);
     bed.subscribe(receiver, "a", QoS::AtLeastOnce);
     let sender = bed.connect("", "s", true);
@@ -298,7 +282,7 @@ fn a_condition_also_decides_who_gets_the_retained_message() {
 /// Proves: MQT-4.
 #[test]
 fn a_client_that_asks_and_never_reads_is_thrown_out() {
-    let mut bed = limited(|config| config.limits.output_high_water = 1_000);
+    let mut bed = Bed::new(limited(|config| config.limits.output_high_water = 1_000));
     let slot = bed.connect("", "r", true);
     let pings = [0xC0, 0].repeat(2_000);
     bed.hub.on_bytes(bed.now, slot, &pings);
@@ -311,7 +295,7 @@ fn a_client_that_asks_and_never_reads_is_thrown_out() {
 /// Proves: MQT-4.
 #[test]
 fn retained_messages_do_not_fill_the_buffer_of_a_slow_reader() {
-    let mut bed = limited(|config| config.limits.output_high_water = 1_000);
+    let mut bed = Bed::new(limited(|config| config.limits.output_high_water = 1_000));
     let sender = bed.connect("", "s", true);
     for n in 0..20 {
         let topic = format!("a/{n}");
@@ -321,7 +305,7 @@ fn retained_messages_do_not_fill_the_buffer_of_a_slow_reader() {
     let slot = bed.connect("", "r", true);
     let subscriptions = vec![Subscription::new("#", QoS::AtMostOnce)];
     let subscribe = Subscribe { packet_id: 1, subscriptions, ..Subscribe::default() };
-    let bytes = encoded(|out| codec::encode_subscribe(out, Version::V5, &subscribe));
+    let bytes = encoded(Version::V5, &Packet::Subscribe(subscribe));
     bed.hub.on_bytes(bed.now, slot, &bytes.repeat(10));
     assert!(bed.hub.output(slot).unwrap().len() < 1_500);
     assert!(bed.hub.counters().get(Counter::DropSlowReader) > 100);
@@ -340,7 +324,7 @@ fn a_cancelled_call_is_counted() {
 /// Proves: ALL-9.
 #[test]
 fn a_second_clearing_of_a_retained_message_is_not_confirmed_on_the_strength_of_a_lost_record() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let sender = bed.connect("", "s", true);
     let clear = |packet_id| PublishHead {
         topic: "a",
@@ -365,7 +349,7 @@ fn a_second_clearing_of_a_retained_message_is_not_confirmed_on_the_strength_of_a
 /// Proves: ALL-9.
 #[test]
 fn of_two_sessions_of_one_client_that_a_torn_batch_left_the_newer_one_counts() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let first = bed.connect("", "r", false);
     bed.subscribe(first, "old", QoS::AtLeastOnce);
     bed.disk_full = true;
@@ -396,8 +380,7 @@ fn what_a_session_gives_back_comes_before_what_was_held_since() {
     bed.publish(lamp, "a", "2", QoS::AtLeastOnce, 2);
     let fan = bed.connect("fan", "f", false);
     bed.subscribe(fan, "a", QoS::AtLeastOnce);
-    let unsubscribe = codec::Unsubscribe { packet_id: 2, filters: vec!["a"], ..Default::default() };
-    bed.send(fan, &encoded(|out| codec::encode_unsubscribe(out, Version::V5, &unsubscribe)));
+    bed.unsubscribe(fan, &["a"]);
     bed.publish(lamp, "a", "3", QoS::AtLeastOnce, 3);
     let fan = bed.connect("fan", "f", true);
     bed.subscribe(fan, "a", QoS::AtLeastOnce);
@@ -408,16 +391,15 @@ fn what_a_session_gives_back_comes_before_what_was_held_since() {
 /// Proves: ALL-9.
 #[test]
 fn subscriptions_survive_the_first_record_of_their_session() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let first = bed.connect("", "r", false);
     bed.subscribe(first, "a", QoS::AtLeastOnce);
     bed.drop_connection(first);
     // Another expiry: the record of the session is written again, behind its subscription.
-    let second = bed.open("", Version::V5);
     let mut connect = Connect::new(Version::V5, "r");
     connect.clean_start = false;
     connect.properties.session_expiry_seconds = Some(7_200);
-    bed.send(second, &encoded(|out| codec::encode_connect(out, &connect)));
+    let second = bed.connect_with(&connect);
     bed.drop_connection(second);
     // The segment with the first one is dropped: nothing in it is alive.
     bed.log.remove(0);
@@ -430,7 +412,7 @@ fn subscriptions_survive_the_first_record_of_their_session() {
 
 #[test]
 fn numbers_are_not_given_out_again_after_old_segments_went() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let first = bed.connect("", "r", false);
     bed.drop_connection(first);
     bed.connect("", "r", true);
@@ -455,8 +437,7 @@ fn what_was_held_comes_after_what_was_queued_before() {
     let fan = bed.connect("fan", "f", false);
     bed.subscribe(fan, "a", QoS::AtLeastOnce);
     bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
-    let unsubscribe = codec::Unsubscribe { packet_id: 2, filters: vec!["a"], ..Default::default() };
-    bed.send(fan, &encoded(|out| codec::encode_unsubscribe(out, Version::V5, &unsubscribe)));
+    bed.unsubscribe(fan, &["a"]);
     bed.publish(lamp, "a", "2", QoS::AtLeastOnce, 2);
     bed.subscribe(fan, "a", QoS::AtLeastOnce);
     bed.crash(table());

@@ -5,11 +5,8 @@ use tomte_base::{DeviceName, QoS, Source, TopicName};
 use tomte_mqtt::codec::PublishHead;
 use tomte_route::{Attribute, Attributes, Hold, Overflow, RouteSpec, RuleSpec};
 
-use super::harness::{Bed, R, config_of, spec};
+use super::harness::{ALL, Bed, R, config_of, spec};
 use crate::{Config, Counter, Slot};
-
-/// Everybody gets everything.
-const ALL: R = R("device:*", "#", None, "subscribers");
 
 /// A route that is a message rule.
 fn rule(route: &R, only: &str, publish_as: &str, withhold: bool) -> RouteSpec {

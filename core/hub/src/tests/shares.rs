@@ -2,52 +2,22 @@ use std::time::Duration;
 
 use tomte_base::QoS;
 use tomte_mqtt::codec::{
-    self, Connect, PublishHead, ReasonCode, RetainHandling, Subscribe, Subscription, Unsubscribe,
-    Version,
+    Ack, Connect, Packet, PublishHead, ReasonCode, RetainHandling, Subscription, Version,
 };
 use tomte_route::{Hold, Overflow};
 
-use super::harness::{Bed, R, Step, Words, config, config_of, spec};
+use super::harness::{ALL, Bed, R, Step, Words, config, config_of, spec};
 use crate::{CloseReason, Counter, Limits, Slot};
 
-const ALL: R = R("device:*", "#", None, "subscribers");
 const SHARED: &str = "$share/g/a/+";
-
-fn broker() -> Bed {
-    Bed::new(config(&[ALL], &[]))
-}
 
 /// Connects with a window and, for `expiry_s` above 0, a session that is kept.
 fn connect(bed: &mut Bed, owner: &str, client_id: &str, window: u16, expiry_s: u32) -> Slot {
-    let slot = bed.open(owner, Version::V5);
     let mut connect = Connect::new(Version::V5, client_id);
     connect.clean_start = expiry_s == 0;
     connect.properties.session_expiry_seconds = Some(expiry_s);
     connect.properties.receive_maximum = Some(window);
-    let mut bytes = Vec::new();
-    codec::encode_connect(&mut bytes, &connect);
-    bed.send(slot, &bytes);
-    slot
-}
-
-fn subscribe_with(bed: &mut Bed, slot: Slot, subscription: Subscription<'_>, id: Option<u32>) {
-    let mut bytes = Vec::new();
-    let subscribe = Subscribe {
-        packet_id: 1,
-        subscriptions: vec![subscription],
-        subscription_identifier: id,
-        ..Subscribe::default()
-    };
-    codec::encode_subscribe(&mut bytes, Version::V5, &subscribe);
-    bed.send(slot, &bytes);
-}
-
-pub(super) fn unsubscribe(bed: &mut Bed, slot: Slot, filter: &str) {
-    let mut bytes = Vec::new();
-    let filters = vec![filter];
-    let unsubscribe = Unsubscribe { packet_id: 2, filters, ..Unsubscribe::default() };
-    codec::encode_unsubscribe(&mut bytes, Version::V5, &unsubscribe);
-    bed.send(slot, &bytes);
+    bed.connect_as(owner, &connect)
 }
 
 /// Members `m0`, `m1`, ... of [`SHARED`] whose sessions end with their connections.
@@ -78,7 +48,7 @@ fn payloads(bed: &mut Bed, slots: &[Slot]) -> Vec<Vec<String>> {
 
 #[test]
 fn each_message_goes_to_one_member_of_each_group_in_turn() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let group = members(&mut bed, 3, QoS::AtMostOnce);
     let (other, alone) = (bed.connect("", "other", true), bed.connect("", "alone", true));
     bed.subscribe(other, "$share/h/a/+", QoS::AtMostOnce);
@@ -95,7 +65,7 @@ fn each_message_goes_to_one_member_of_each_group_in_turn() {
 
 #[test]
 fn groups_of_one_name_and_different_filters_are_different_groups() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let (one, two) = (bed.connect("", "1", true), bed.connect("", "2", true));
     bed.subscribe(one, "$share/g/a/b", QoS::AtMostOnce);
     bed.subscribe(two, "$share/g/a/+", QoS::AtMostOnce);
@@ -106,14 +76,11 @@ fn groups_of_one_name_and_different_filters_are_different_groups() {
 
 #[test]
 fn a_client_of_version_311_may_share_too() {
-    let mut bed = broker();
-    let (old, new) = (bed.open("", Version::V311), bed.connect("", "new", true));
-    let mut bytes = Vec::new();
-    codec::encode_connect(&mut bytes, &Connect::new(Version::V311, "old"));
-    bed.send(old, &bytes);
+    let mut bed = Bed::broker();
+    let (old, new) = (bed.client(Version::V311, "old"), bed.connect("", "new", true));
     bed.subscribe(old, SHARED, QoS::AtLeastOnce);
     bed.subscribe(new, SHARED, QoS::AtLeastOnce);
-    assert_eq!(bed.received(old)[1], "suback [GrantedQos1]");
+    assert_eq!(bed.received(old), ["suback [GrantedQos1]"]);
     let sender = sender(&mut bed);
     for n in 1..=2 {
         bed.publish(sender, "a/b", &n.to_string(), QoS::AtLeastOnce, n);
@@ -123,7 +90,7 @@ fn a_client_of_version_311_may_share_too() {
 
 #[test]
 fn a_new_subscription_of_a_group_gets_no_retained_messages() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let sender = sender(&mut bed);
     let head = PublishHead { topic: "a/b", retain: true, ..PublishHead::default() };
     bed.publish_with(sender, head, "kept");
@@ -137,7 +104,7 @@ fn a_new_subscription_of_a_group_gets_no_retained_messages() {
         retain_handling: RetainHandling::Send,
         ..Subscription::new(SHARED, QoS::AtMostOnce)
     };
-    subscribe_with(&mut bed, member, again, None);
+    bed.subscribe_to(member, &[again], None);
     bed.publish_with(sender, head, "newer");
     let expect = ["suback [Success]", "publish a/b newer qos=0 id=0 retain"];
     assert_eq!(bed.received(member), expect);
@@ -145,11 +112,11 @@ fn a_new_subscription_of_a_group_gets_no_retained_messages() {
 
 #[test]
 fn no_local_on_a_shared_subscription_is_a_protocol_error() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let slot = bed.connect("", "m", true);
     bed.received(slot);
     let asked = Subscription { no_local: true, ..Subscription::new(SHARED, QoS::AtMostOnce) };
-    subscribe_with(&mut bed, slot, asked, None);
+    bed.subscribe_to(slot, &[asked], None);
     assert_eq!(bed.received(slot), ["disconnect ProtocolError"]);
     assert!(matches!(&bed.closed[..], [(s, CloseReason::Protocol(_))] if *s == slot));
 }
@@ -158,7 +125,7 @@ fn no_local_on_a_shared_subscription_is_a_protocol_error() {
 #[test]
 fn malformed_shares_end_the_connection() {
     for bad in ["$share/", "$share/g", "$share//x", "$share/a+b/x", "$share/#/x", "$share/g/"] {
-        let mut bed = broker();
+        let mut bed = Bed::broker();
         let slot = bed.connect("", "m", true);
         bed.received(slot);
         bed.subscribe(slot, bad, QoS::AtMostOnce);
@@ -170,7 +137,7 @@ fn malformed_shares_end_the_connection() {
 
 #[test]
 fn a_share_counts_among_the_levels_of_a_filter() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let slot = bed.connect("", "m", true);
     bed.received(slot);
     let deepest = vec!["a"; tomte_base::MAX_TOPIC_LEVELS - 2].join("/");
@@ -215,11 +182,11 @@ fn a_route_to_one_device_reaches_only_that_member_of_a_group() {
 
 #[test]
 fn the_quality_of_service_and_the_identifier_are_those_of_the_member() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let (one, two) = (bed.connect("", "1", true), bed.connect("", "2", true));
-    subscribe_with(&mut bed, one, Subscription::new(SHARED, QoS::AtMostOnce), Some(5));
-    subscribe_with(&mut bed, two, Subscription::new(SHARED, QoS::ExactlyOnce), Some(6));
-    subscribe_with(&mut bed, two, Subscription::new("a/b", QoS::AtMostOnce), Some(7));
+    bed.subscribe_to(one, &[Subscription::new(SHARED, QoS::AtMostOnce)], Some(5));
+    bed.subscribe_to(two, &[Subscription::new(SHARED, QoS::ExactlyOnce)], Some(6));
+    bed.subscribe_to(two, &[Subscription::new("a/b", QoS::AtMostOnce)], Some(7));
     bed.received(one);
     bed.received(two);
     let sender = sender(&mut bed);
@@ -234,19 +201,19 @@ fn the_quality_of_service_and_the_identifier_are_those_of_the_member() {
 
 #[test]
 fn who_unsubscribed_is_chosen_no_more() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let group = members(&mut bed, 2, QoS::AtMostOnce);
     let sender = sender(&mut bed);
-    unsubscribe(&mut bed, group[0], "a/+");
-    unsubscribe(&mut bed, group[0], SHARED);
-    unsubscribe(&mut bed, group[0], SHARED);
+    bed.unsubscribe(group[0], &["a/+"]);
+    bed.unsubscribe(group[0], &[SHARED]);
+    bed.unsubscribe(group[0], &[SHARED]);
     let expect = ["NoSubscriptionExisted", "Success", "NoSubscriptionExisted"];
     assert_eq!(bed.received(group[0]), expect.map(|word| format!("unsuback [{word}]")));
     for n in 0..2 {
         bed.publish(sender, "a/b", &n.to_string(), QoS::AtMostOnce, 0);
     }
     assert_eq!(payloads(&mut bed, &group), [vec![], vec!["0", "1"]]);
-    unsubscribe(&mut bed, group[1], SHARED);
+    bed.unsubscribe(group[1], &[SHARED]);
     assert_eq!(bed.hub.view().filters, 1, "the group went with its last member");
     bed.publish(sender, "a/b", "nobody", QoS::AtMostOnce, 0);
     assert_eq!(bed.hub.counters().get(Counter::DropNoSubscriber), 1);
@@ -254,7 +221,7 @@ fn who_unsubscribed_is_chosen_no_more() {
 
 #[test]
 fn members_that_are_away_or_have_no_room_are_passed_over() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let away = connect(&mut bed, "", "away", 100, 3_600);
     let narrow = connect(&mut bed, "", "narrow", 1, 0);
     let wide = connect(&mut bed, "", "wide", 100, 0);
@@ -278,7 +245,7 @@ fn members_that_are_away_or_have_no_room_are_passed_over() {
 
 #[test]
 fn what_no_member_can_take_waits_with_one_that_keeps_it() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let away = connect(&mut bed, "", "away", 100, 3_600);
     bed.subscribe(away, SHARED, QoS::AtLeastOnce);
     let clean = members(&mut bed, 1, QoS::AtLeastOnce)[0];
@@ -317,13 +284,10 @@ fn a_full_queue_drops_only_when_every_member_is_full() {
 
 #[test]
 fn a_member_that_allows_only_small_packets_is_passed_over() {
-    let mut bed = broker();
-    let small = bed.open("", Version::V5);
+    let mut bed = Bed::broker();
     let mut connect = Connect::new(Version::V5, "small");
     connect.properties.maximum_packet_bytes = Some(40);
-    let mut bytes = Vec::new();
-    codec::encode_connect(&mut bytes, &connect);
-    bed.send(small, &bytes);
+    let small = bed.connect_with(&connect);
     bed.subscribe(small, SHARED, QoS::AtLeastOnce);
     let large = members(&mut bed, 1, QoS::AtLeastOnce)[0];
     let (sender, long) = (sender(&mut bed), "x".repeat(50));
@@ -336,7 +300,7 @@ fn a_member_that_allows_only_small_packets_is_passed_over() {
 /// MQTT-4.8.2-6; mosquitto #2662, EMQX #12257.
 #[test]
 fn what_a_member_did_not_acknowledge_goes_to_another_when_its_session_ends() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let group = members(&mut bed, 2, QoS::AtLeastOnce);
     let sender = sender(&mut bed);
     for n in 1..=4 {
@@ -355,7 +319,7 @@ fn what_a_member_did_not_acknowledge_goes_to_another_when_its_session_ends() {
 /// to somebody who subscribed to the topic without the group.
 #[test]
 fn messages_are_passed_on_by_the_filter_of_the_group() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let group = members(&mut bed, 2, QoS::AtLeastOnce);
     let (same_topic, alone) = (bed.connect("", "o", true), bed.connect("", "p", true));
     bed.subscribe(same_topic, "$share/g/a/b", QoS::AtLeastOnce);
@@ -370,7 +334,7 @@ fn messages_are_passed_on_by_the_filter_of_the_group() {
 
 #[test]
 fn neither_a_lost_connection_nor_a_take_over_passes_messages_on() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let kept = connect(&mut bed, "", "kept", 1, 3_600);
     bed.subscribe(kept, SHARED, QoS::AtLeastOnce);
     let sender = sender(&mut bed);
@@ -394,7 +358,7 @@ fn neither_a_lost_connection_nor_a_take_over_passes_messages_on() {
 #[test]
 fn a_session_that_expires_or_starts_anew_passes_its_queue_on() {
     for expires in [true, false] {
-        let mut bed = broker();
+        let mut bed = Bed::broker();
         let away = connect(&mut bed, "", "away", 100, 60);
         bed.subscribe(away, SHARED, QoS::AtLeastOnce);
         bed.drop_connection(away);
@@ -415,7 +379,7 @@ fn a_session_that_expires_or_starts_anew_passes_its_queue_on() {
 /// MQTT-4.8.2-4 and MQTT-4.8.2-5.
 #[test]
 fn qos2_that_left_for_a_member_goes_to_no_other_and_what_waited_does() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let first = connect(&mut bed, "", "first", 1, 60);
     bed.subscribe(first, SHARED, QoS::ExactlyOnce);
     let sender = sender(&mut bed);
@@ -434,15 +398,13 @@ fn qos2_that_left_for_a_member_goes_to_no_other_and_what_waited_does() {
 /// MQTT-4.8.2-6: a refusal is for good.
 #[test]
 fn what_a_member_refused_goes_to_no_other() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let group = members(&mut bed, 2, QoS::AtLeastOnce);
     let sender = sender(&mut bed);
     bed.publish(sender, "a/b", "1", QoS::AtLeastOnce, 1);
     assert_eq!(payloads(&mut bed, &group), [vec!["1"], vec![]]);
-    let mut bytes = Vec::new();
-    let refusal = codec::Ack::with_reason(1, ReasonCode::NotAuthorized);
-    codec::encode_puback(&mut bytes, Version::V5, &refusal);
-    bed.send(group[0], &bytes);
+    let refusal = Ack::with_reason(1, ReasonCode::NotAuthorized);
+    bed.send_packet(group[0], &Packet::Puback(refusal));
     bed.drop_connection(group[0]);
     assert!(bed.received(group[1]).is_empty());
 }
@@ -468,7 +430,7 @@ fn a_member_without_a_route_does_not_inherit_messages() {
 /// Proves: ALL-9.
 #[test]
 fn groups_and_what_waits_for_them_are_there_after_a_crash() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let away = connect(&mut bed, "", "away", 100, 3_600);
     bed.subscribe(away, SHARED, QoS::AtLeastOnce);
     bed.drop_connection(away);
@@ -488,7 +450,7 @@ fn groups_and_what_waits_for_them_are_there_after_a_crash() {
 
 #[test]
 fn what_a_member_without_a_kept_session_had_goes_to_one_that_has_after_a_crash() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let clean = members(&mut bed, 1, QoS::AtLeastOnce)[0];
     let kept = connect(&mut bed, "", "kept", 100, 3_600);
     bed.subscribe(kept, SHARED, QoS::AtLeastOnce);
@@ -508,7 +470,7 @@ fn what_a_member_without_a_kept_session_had_goes_to_one_that_has_after_a_crash()
 
 #[test]
 fn a_message_that_was_passed_on_survives_a_crash_with_the_member_that_has_it() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let clean = members(&mut bed, 1, QoS::ExactlyOnce)[0];
     let sender = sender(&mut bed);
     bed.publish(sender, "a/b", "1", QoS::AtLeastOnce, 1);
@@ -535,7 +497,7 @@ fn a_message_that_was_passed_on_survives_a_crash_with_the_member_that_has_it() {
 
 #[test]
 fn qos2_on_its_way_to_a_member_ends_with_it_after_a_crash() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let other = connect(&mut bed, "", "other", 100, 3_600);
     let first = connect(&mut bed, "", "first", 100, 3_600);
     for slot in [first, other] {
@@ -566,7 +528,7 @@ fn qos2_on_its_way_to_a_member_ends_with_it_after_a_crash() {
 #[test]
 fn a_crash_while_messages_are_passed_on_loses_none() {
     let routes = || config(&[ALL], &[]);
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     for n in 0..3 {
         let slot = connect(&mut bed, "", &format!("k{n}"), 100, 60 + n);
         bed.subscribe(slot, SHARED, QoS::AtLeastOnce);
@@ -593,7 +555,7 @@ fn a_crash_while_messages_are_passed_on_loses_none() {
 
 #[test]
 fn the_journal_forgets_what_every_member_has_done_with() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let kept = connect(&mut bed, "", "kept", 100, 3_600);
     bed.subscribe(kept, SHARED, QoS::AtLeastOnce);
     let clean = members(&mut bed, 1, QoS::AtLeastOnce)[0];

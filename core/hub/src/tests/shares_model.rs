@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tomte_base::{ByteSize, QoS};
-use tomte_mqtt::codec::{self, Connect, ReasonCode, Subscribe, Subscription, Version};
+use tomte_mqtt::codec::{Connect, ReasonCode, Subscription, Version};
 
-use super::harness::{Bed, R, Step as Qos2, config};
+use super::harness::{Bed, Step as Qos2, limited};
 use crate::{Config, Effect, Slot};
 
-const ALL: R = R("device:*", "#", None, "subscribers");
 /// Both match the topic `a/b`. The subscription identifier is the place plus one.
 const GROUPS: [&str; 2] = ["$share/g/a/+", "$share/h/a/#"];
 /// The first has a session that never ends, the next two have kept ones that may, the others' end
@@ -59,9 +58,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn open() -> Config {
-    let mut config = config(&[ALL], &[]);
-    config.limits.journal_compact_above = ByteSize(1);
-    config
+    limited(|config| config.limits.journal_compact_above = ByteSize(1))
 }
 
 /// A client and what it has not acknowledged: group, message, QoS, packet identifier.
@@ -134,7 +131,6 @@ impl World {
     }
 
     fn connect(&mut self, client: usize, clean: bool) {
-        let slot = self.bed.open("", Version::V5);
         let mut connect = Connect::new(Version::V5, ["0", "1", "2", "3", "4"][client]);
         let is_kept = client < N_KEPT;
         connect.clean_start = clean || !is_kept;
@@ -142,34 +138,25 @@ impl World {
         connect.properties.session_expiry_seconds = Some(if is_kept { forever } else { 0 });
         // Small, so that queues fill behind it.
         connect.properties.receive_maximum = Some(2);
+        let slot = self.bed.connect_with(&connect);
         let state = &mut self.clients[client];
         state.unread.clear();
         if connect.clean_start || !state.has_session {
             state.session += 1;
         }
         (state.slot, state.has_session) = (Some(slot), true);
-        let mut bytes = Vec::new();
-        codec::encode_connect(&mut bytes, &connect);
-        self.bed.send(slot, &bytes);
     }
 
     fn subscribe(&mut self, client: usize, group: usize) {
         let Some(slot) = self.clients[client].slot else { return };
         let qos = [QoS::ExactlyOnce, QoS::AtLeastOnce][client % 2];
-        let subscribe = Subscribe {
-            packet_id: 1,
-            subscriptions: vec![Subscription::new(GROUPS[group], qos)],
-            subscription_identifier: Some(u32::try_from(group).unwrap() + 1),
-            ..Subscribe::default()
-        };
-        let mut bytes = Vec::new();
-        codec::encode_subscribe(&mut bytes, Version::V5, &subscribe);
-        self.bed.send(slot, &bytes);
+        let identifier = Some(u32::try_from(group).unwrap() + 1);
+        self.bed.subscribe_to(slot, &[Subscription::new(GROUPS[group], qos)], identifier);
     }
 
     fn unsubscribe(&mut self, client: usize, group: usize) {
         let Some(slot) = self.clients[client].slot else { return };
-        super::shares::unsubscribe(&mut self.bed, slot, GROUPS[group]);
+        self.bed.unsubscribe(slot, &[GROUPS[group]]);
     }
 
     fn acknowledge(&mut self, client: usize) {

@@ -3,16 +3,10 @@
 use std::time::Duration;
 
 use tomte_base::{Properties, QoS};
-use tomte_mqtt::codec::{self, Connect, Disconnect, ReasonCode, Version, Will};
+use tomte_mqtt::codec::{Connect, Disconnect, Packet, ReasonCode, Version, Will};
 
-use super::harness::{Bed, R, config};
-use crate::{Config, Record, Slot};
-
-const ALL: R = R("device:*", "#", None, "subscribers");
-
-fn open() -> Config {
-    config(&[ALL], &[])
-}
+use super::harness::{Bed, open};
+use crate::{Record, Slot};
 
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -28,25 +22,11 @@ fn will() -> Will<'static> {
 }
 
 fn connect_with(bed: &mut Bed, clean_start: bool, expiry_s: u32, will: Will<'_>) -> Slot {
-    let slot = bed.open("", Version::V5);
     let mut connect = Connect::new(Version::V5, "c");
     connect.clean_start = clean_start;
     connect.properties.session_expiry_seconds = Some(expiry_s);
     connect.will = Some(will);
-    let mut bytes = Vec::new();
-    codec::encode_connect(&mut bytes, &connect);
-    bed.send(slot, &bytes);
-    slot
-}
-
-fn disconnect(bed: &mut Bed, slot: Slot, reason: ReasonCode) {
-    disconnect_with(bed, slot, &Disconnect::with_reason(reason));
-}
-
-fn disconnect_with(bed: &mut Bed, slot: Slot, disconnect: &Disconnect<'_>) {
-    let mut bytes = Vec::new();
-    codec::encode_disconnect(&mut bytes, Version::V5, disconnect);
-    bed.send(slot, &bytes);
+    bed.connect_with(&connect)
 }
 
 /// A hub with somebody who watches.
@@ -111,7 +91,7 @@ fn a_client_that_comes_back_in_time_cancels_its_will() {
     let client = connect(&mut bed, false, 10, 100);
     bed.advance(seconds(50));
     assert_eq!(came(&mut bed, watcher), 0);
-    disconnect(&mut bed, client, ReasonCode::Success);
+    bed.disconnect(client, ReasonCode::Success);
     bed.advance(seconds(1_000));
     assert_eq!(came(&mut bed, watcher), 0);
 }
@@ -142,7 +122,7 @@ fn disconnect_with_will_publishes_it_and_disconnect_does_not() {
     for (reason, expected) in [(ReasonCode::DisconnectWithWill, 1), (ReasonCode::Success, 0)] {
         let (mut bed, watcher) = watched();
         let client = connect(&mut bed, true, 5, 100);
-        disconnect(&mut bed, client, reason);
+        bed.disconnect(client, reason);
         assert_eq!(came(&mut bed, watcher), 0);
         bed.advance(seconds(5));
         assert_eq!(came(&mut bed, watcher), expected);
@@ -154,7 +134,7 @@ fn a_disconnect_that_is_not_allowed_leaves_the_will() {
     let (mut bed, watcher) = watched();
     let client = connect(&mut bed, true, 0, 0);
     let prolongs = Disconnect { session_expiry_seconds: Some(60), ..Disconnect::default() };
-    disconnect_with(&mut bed, client, &prolongs);
+    bed.send_packet(client, &Packet::Disconnect(prolongs));
     let expect = ["connack Success present=false", "disconnect ProtocolError"];
     assert_eq!(bed.received(client), expect);
     assert_eq!(came(&mut bed, watcher), 1);
@@ -285,9 +265,9 @@ fn a_will_with_a_delay_waits_for_a_client_that_the_crash_cut_off() {
 fn a_client_that_said_goodbye_leaves_no_will_to_a_crash() {
     let mut bed = with_absent_watcher();
     let client = connect(&mut bed, true, 0, 0);
-    disconnect(&mut bed, client, ReasonCode::Success);
+    bed.disconnect(client, ReasonCode::Success);
     let client = connect(&mut bed, false, 10, 100);
-    disconnect(&mut bed, client, ReasonCode::Success);
+    bed.disconnect(client, ReasonCode::Success);
     bed.crash(open());
     bed.advance(seconds(10));
     assert_eq!(waiting(&mut bed), 0);

@@ -7,9 +7,8 @@ use super::*;
 
 #[test]
 fn a_message_keeps_its_properties_and_the_order_of_user_properties() {
-    let mut bed = broker();
-    let (publisher, subscriber) =
-        (client(&mut bed, Version::V5, "p"), client(&mut bed, Version::V5, "s"));
+    let mut bed = Bed::broker();
+    let (publisher, subscriber) = (bed.client(Version::V5, "p"), bed.client(Version::V5, "s"));
     bed.subscribe(subscriber, "a", QOS0);
     bed.received(subscriber);
     let pairs = [("k", "2"), ("a", "1"), ("k", "1"), ("k", "2")];
@@ -23,7 +22,7 @@ fn a_message_keeps_its_properties_and_the_order_of_user_properties() {
     let head = PublishHead { topic: "a", properties: Some(&sent), ..PublishHead::default() };
     bed.publish_with(publisher, head, "x");
     let mut found = Vec::new();
-    each(&mut bed, subscriber, Version::V5, |packet| {
+    bed.each(subscriber, |packet| {
         let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
         found.push(publish.properties.to_owned_properties());
     });
@@ -32,8 +31,8 @@ fn a_message_keeps_its_properties_and_the_order_of_user_properties() {
 
 #[test]
 fn message_expiry_counts_down_while_a_message_waits_and_ends_it() {
-    let mut bed = broker();
-    let publisher = client(&mut bed, Version::V5, "p");
+    let mut bed = Bed::broker();
+    let publisher = bed.client(Version::V5, "p");
     let subscriber = bed.connect_kept("s", Version::V5);
     bed.subscribe(subscriber, "a", QOS1);
     bed.drop_connection(subscriber);
@@ -51,7 +50,7 @@ fn message_expiry_counts_down_while_a_message_waits_and_ends_it() {
     bed.advance(Duration::from_secs(4));
     let subscriber = bed.connect_kept("s", Version::V5);
     let mut left = Vec::new();
-    each(&mut bed, subscriber, Version::V5, |packet| {
+    bed.each(subscriber, |packet| {
         if let Packet::Publish(publish) = packet {
             left.push(publish.properties.message_expiry_seconds());
         }
@@ -62,12 +61,12 @@ fn message_expiry_counts_down_while_a_message_waits_and_ends_it() {
 #[test]
 fn the_retained_message_of_a_topic_is_the_last_one_and_an_empty_one_clears_it() {
     for version in BOTH {
-        let mut bed = broker();
-        let (publisher, live) = (client(&mut bed, version, "p"), client(&mut bed, version, "l"));
+        let mut bed = Bed::broker();
+        let (publisher, live) = (bed.client(version, "p"), bed.client(version, "l"));
         bed.subscribe(live, "a", QOS1);
         bed.received(live);
         let retained = |bed: &mut Bed, expect: &[&str]| {
-            let late = client(bed, version, "late");
+            let late = bed.client(version, "late");
             bed.subscribe(late, "a", QOS1);
             assert_eq!(&bed.received(late)[1..], expect, "{version:?}");
             bed.drop_connection(late);
@@ -82,13 +81,13 @@ fn the_retained_message_of_a_topic_is_the_last_one_and_an_empty_one_clears_it() 
         bed.publish_with(publisher, head, "1");
         retained(&mut bed, &["publish a 1 qos=1 id=1 retain"]);
         // One of QoS 0 takes its place; one without the flag changes nothing, not even when empty.
-        retain(&mut bed, publisher, "a", "2");
+        bed.retain(publisher, "a", "2");
         bed.publish(publisher, "a", "3", QOS0, 0);
         bed.publish(publisher, "a", "", QOS0, 0);
         retained(&mut bed, &["publish a 2 qos=0 id=0 retain"]);
         // An empty one is passed on, and leaves nothing behind.
         bed.received(live);
-        retain(&mut bed, publisher, "a", "");
+        bed.retain(publisher, "a", "");
         assert_eq!(bed.received(live), ["publish a  qos=0 id=0"]);
         retained(&mut bed, &[]);
     }
@@ -97,8 +96,8 @@ fn the_retained_message_of_a_topic_is_the_last_one_and_an_empty_one_clears_it() 
 #[test]
 fn only_what_is_sent_again_is_marked_as_duplicate() {
     for version in BOTH {
-        let mut bed = broker();
-        let publisher = client(&mut bed, Version::V5, "p");
+        let mut bed = Bed::broker();
+        let publisher = bed.client(Version::V5, "p");
         let subscriber = bed.connect_kept("s", version);
         bed.subscribe(subscriber, "a", QOS1);
         bed.received(subscriber);
@@ -128,8 +127,8 @@ fn only_what_is_sent_again_is_marked_as_duplicate() {
 #[test]
 fn an_acknowledged_identifier_of_qos_1_stands_for_a_new_message_whatever_dup_says() {
     for version in BOTH {
-        let mut bed = broker();
-        let (publisher, slot) = (client(&mut bed, version, "p"), client(&mut bed, version, "s"));
+        let mut bed = Bed::broker();
+        let (publisher, slot) = (bed.client(version, "p"), bed.client(version, "s"));
         bed.subscribe(slot, "a", QOS0);
         bed.received(slot);
         for dup in [false, true] {
@@ -144,15 +143,15 @@ fn an_acknowledged_identifier_of_qos_1_stands_for_a_new_message_whatever_dup_say
 
 #[test]
 fn a_message_that_the_client_refuses_is_not_sent_again() {
-    let mut bed = broker();
-    let publisher = client(&mut bed, Version::V5, "p");
+    let mut bed = Bed::broker();
+    let publisher = bed.client(Version::V5, "p");
     let subscriber = bed.connect_kept("s", Version::V5);
     bed.subscribe(subscriber, "a", QOS2);
     bed.publish(publisher, "a", "1", QOS1, 1);
     bed.publish(publisher, "a", "2", QOS2, 2);
     let refused = |id| Ack::with_reason(id, ReasonCode::NotAuthorized);
-    send(&mut bed, subscriber, Version::V5, &Packet::Puback(refused(1)));
-    send(&mut bed, subscriber, Version::V5, &Packet::Pubrec(refused(2)));
+    bed.send_packet(subscriber, &Packet::Puback(refused(1)));
+    bed.send_packet(subscriber, &Packet::Pubrec(refused(2)));
     bed.drop_connection(subscriber);
     let subscriber = bed.connect_kept("s", Version::V5);
     assert_eq!(bed.received(subscriber), ["connack Success present=true"]);
@@ -160,11 +159,11 @@ fn a_message_that_the_client_refuses_is_not_sent_again() {
 
 #[test]
 fn a_full_window_delays_nothing_but_messages_of_qos_1_and_2() {
-    let mut bed = broker();
-    let publisher = client(&mut bed, Version::V5, "p");
+    let mut bed = Bed::broker();
+    let publisher = bed.client(Version::V5, "p");
     let mut narrow = Connect::new(Version::V5, "s");
     narrow.properties.receive_maximum = Some(1);
-    let slot = connect(&mut bed, &narrow);
+    let slot = bed.connect_with(&narrow);
     bed.subscribe(slot, "a", QOS1);
     bed.received(slot);
     for (packet_id, payload) in [(1, "1"), (2, "2")] {
@@ -172,7 +171,7 @@ fn a_full_window_delays_nothing_but_messages_of_qos_1_and_2() {
     }
     bed.publish(publisher, "a", "zero", QOS0, 0);
     bed.subscribe(slot, "b", QOS1);
-    send(&mut bed, slot, Version::V5, &Packet::Pingreq);
+    bed.send_packet(slot, &Packet::Pingreq);
     bed.publish(slot, "c", "own", QOS2, 9);
     let expect = [
         "publish a 1 qos=1 id=1",
@@ -188,7 +187,7 @@ fn a_full_window_delays_nothing_but_messages_of_qos_1_and_2() {
 
 #[test]
 fn an_alias_means_nothing_on_the_next_connection() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let publish = |bed: &mut Bed, slot, topic| {
         let head = PublishHead { topic, topic_alias: Some(3), ..PublishHead::default() };
         bed.publish_with(slot, head, "x");
@@ -196,18 +195,17 @@ fn an_alias_means_nothing_on_the_next_connection() {
     let slot = bed.connect_kept("p", Version::V5);
     publish(&mut bed, slot, "a");
     publish(&mut bed, slot, "");
-    assert!(!is_closed(&bed, slot));
+    assert!(!bed.is_closed(slot));
     bed.drop_connection(slot);
     let slot = bed.connect_kept("p", Version::V5);
     publish(&mut bed, slot, "");
-    assert!(is_breach(&bed, slot));
+    assert!(bed.is_breach(slot));
 }
 
 #[test]
 fn every_alias_up_to_the_maximum_is_accepted() {
-    let mut bed = broker();
-    let (slot, subscriber) =
-        (client(&mut bed, Version::V5, "p"), client(&mut bed, Version::V5, "s"));
+    let mut bed = Bed::broker();
+    let (slot, subscriber) = (bed.client(Version::V5, "p"), bed.client(Version::V5, "s"));
     bed.subscribe(subscriber, "#", QOS0);
     bed.received(subscriber);
     let maximum = bed.hub.config().limits.topic_alias_maximum;
@@ -220,14 +218,14 @@ fn every_alias_up_to_the_maximum_is_accepted() {
         let expect = format!("publish t/{alias} x qos=0 id=0");
         assert_eq!(bed.received(subscriber), [&expect[..]; 2]);
     }
-    assert!(!is_closed(&bed, slot));
+    assert!(!bed.is_closed(slot));
 }
 
 #[test]
 fn a_publish_that_is_not_permitted_is_acknowledged_in_311() {
     let mut bed = Bed::new(config(&[R("device:*", "a/#", None, "subscribers")], &[]));
-    let (old, new) = (client(&mut bed, Version::V311, "o"), client(&mut bed, Version::V5, "n"));
-    let watcher = client(&mut bed, Version::V5, "w");
+    let (old, new) = (bed.client(Version::V311, "o"), bed.client(Version::V5, "n"));
+    let watcher = bed.client(Version::V5, "w");
     bed.subscribe(watcher, "a/#", QOS0);
     bed.received(watcher);
     for slot in [old, new] {
@@ -236,13 +234,13 @@ fn a_publish_that_is_not_permitted_is_acknowledged_in_311() {
     }
     assert_eq!(bed.received(old), ["puback 1 Success", "pubrec 2 Success"]);
     assert_eq!(bed.received(new), ["puback 1 NotAuthorized", "pubrec 2 NotAuthorized"]);
-    assert!(bed.received(watcher).is_empty() && !is_closed(&bed, old));
+    assert!(bed.received(watcher).is_empty() && !bed.is_closed(old));
 }
 
 #[test]
 fn a_message_on_its_way_does_not_expire() {
-    let mut bed = broker();
-    let publisher = client(&mut bed, Version::V5, "p");
+    let mut bed = Bed::broker();
+    let publisher = bed.client(Version::V5, "p");
     let subscriber = bed.connect_kept("s", Version::V5);
     bed.subscribe(subscriber, "a", QOS2);
     bed.received(subscriber);
@@ -259,6 +257,6 @@ fn a_message_on_its_way_does_not_expire() {
     assert_eq!(bed.received(subscriber), expect);
     // The publisher's side goes on as well.
     bed.received(publisher);
-    send(&mut bed, publisher, Version::V5, &Packet::Pubrel(Ack::success(1)));
+    bed.send_packet(publisher, &Packet::Pubrel(Ack::success(1)));
     assert_eq!(bed.received(publisher), ["pubcomp 1 Success"]);
 }

@@ -7,8 +7,8 @@ use super::*;
 #[test]
 fn a_session_is_resumed_or_begun_anew_as_the_client_asks() {
     for version in BOTH {
-        let mut bed = broker();
-        let publisher = client(&mut bed, Version::V5, "p");
+        let mut bed = Bed::broker();
+        let publisher = bed.client(Version::V5, "p");
         let kept = bed.connect_kept("s", version);
         assert_eq!(bed.received(kept), ["connack Success present=false"], "there was none");
         bed.subscribe(kept, "a", QOS1);
@@ -18,7 +18,7 @@ fn a_session_is_resumed_or_begun_anew_as_the_client_asks() {
         let expect = ["connack Success present=true", "publish a 1 qos=1 id=1"];
         assert_eq!(bed.received(kept), expect, "with its subscriptions and what came");
         bed.drop_connection(kept);
-        let clean = client(&mut bed, version, "s");
+        let clean = bed.client(version, "s");
         bed.publish(publisher, "a", "2", QOS1, 2);
         assert_eq!(bed.received(clean), Vec::<String>::new());
         bed.drop_connection(clean);
@@ -29,11 +29,11 @@ fn a_session_is_resumed_or_begun_anew_as_the_client_asks() {
 
 #[test]
 fn retained_messages_outlive_the_session_of_their_publisher() {
-    let mut bed = broker();
-    let publisher = client(&mut bed, Version::V311, "p");
-    retain(&mut bed, publisher, "a", "kept");
+    let mut bed = Bed::broker();
+    let publisher = bed.client(Version::V311, "p");
+    bed.retain(publisher, "a", "kept");
     bed.drop_connection(publisher);
-    let late = client(&mut bed, Version::V311, "late");
+    let late = bed.client(Version::V311, "late");
     bed.subscribe(late, "a", QOS0);
     assert_eq!(bed.received(late)[1], "publish a kept qos=0 id=0 retain");
 }
@@ -41,10 +41,10 @@ fn retained_messages_outlive_the_session_of_their_publisher() {
 #[test]
 fn a_second_connect_ends_the_connection() {
     for version in BOTH {
-        let mut bed = broker();
-        let slot = client(&mut bed, version, "s");
-        send(&mut bed, slot, version, &Packet::Connect(Box::new(Connect::new(version, "s"))));
-        assert!(is_breach(&bed, slot));
+        let mut bed = Bed::broker();
+        let slot = bed.client(version, "s");
+        bed.send_packet(slot, &Packet::Connect(Box::new(Connect::new(version, "s"))));
+        assert!(bed.is_breach(slot));
         let told = if version == Version::V5 { vec!["disconnect ProtocolError"] } else { vec![] };
         assert_eq!(bed.received(slot), told);
     }
@@ -53,11 +53,11 @@ fn a_second_connect_ends_the_connection() {
 #[test]
 fn a_client_that_connects_twice_loses_its_first_connection() {
     for version in BOTH {
-        let mut bed = broker();
-        let (first, second) = (client(&mut bed, version, "s"), client(&mut bed, version, "s"));
-        assert!(is_closed(&bed, first) && !is_closed(&bed, second));
+        let mut bed = Bed::broker();
+        let (first, second) = (bed.client(version, "s"), bed.client(version, "s"));
+        assert!(bed.is_closed(first) && !bed.is_closed(second));
         let mut told = Vec::new();
-        each(&mut bed, first, version, |packet| {
+        bed.each(first, |packet| {
             let Packet::Disconnect(disconnect) = packet else { panic!("{packet:?}") };
             assert_eq!(disconnect.session_expiry_seconds, None, "that is for clients to say");
             told.push(disconnect.reason);
@@ -70,51 +70,47 @@ fn a_client_that_connects_twice_loses_its_first_connection() {
 
 #[test]
 fn nothing_that_follows_a_refused_connect_is_looked_at() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let slot = bed.open("", Version::V5);
     let mut refused = Connect::new(Version::V5, "s");
     refused.properties.authentication_method = Some("m");
-    let mut bytes = Vec::new();
-    codec::encode_connect(&mut bytes, &refused);
+    let connect = encoded(Version::V5, &Packet::Connect(Box::new(refused)));
     let head = PublishHead { topic: "a", retain: true, ..PublishHead::default() };
-    codec::encode_publish(&mut bytes, Version::V5, &head, b"x");
-    codec::encode_pingreq(&mut bytes);
-    bed.send(slot, &bytes);
+    let publish = encoded_publish(Version::V5, &head, "x");
+    bed.send(slot, &[connect, publish, encoded(Version::V5, &Packet::Pingreq)].concat());
     assert_eq!(bed.received(slot), ["connack BadAuthenticationMethod present=false"]);
-    assert!(is_closed(&bed, slot));
+    assert!(bed.is_closed(slot));
     assert_eq!(bed.hub.view().retained, 0);
 }
 
 #[test]
 fn packets_that_follow_connect_at_once_are_answered_after_connack() {
     for version in BOTH {
-        let mut bed = broker();
+        let mut bed = Bed::broker();
         let slot = bed.open("", version);
-        let mut bytes = Vec::new();
-        codec::encode_connect(&mut bytes, &Connect::new(version, "s"));
-        codec::encode_pingreq(&mut bytes);
-        bed.send(slot, &bytes);
+        let connect = Packet::Connect(Box::new(Connect::new(version, "s")));
+        bed.send(slot, &[encoded(version, &connect), encoded(version, &Packet::Pingreq)].concat());
         assert_eq!(bed.received(slot), ["connack Success present=false", "Pingresp"]);
     }
 }
 
 #[test]
 fn a_client_that_never_connects_is_sent_nothing() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let slot = bed.open("", Version::V5);
     bed.advance(Duration::from_secs(60));
-    assert!(is_closed(&bed, slot));
-    assert!(bed.bytes(slot).is_empty(), "DISCONNECT only follows CONNACK");
+    assert!(bed.is_closed(slot));
+    assert!(bed.received_bytes(slot).is_empty(), "DISCONNECT only follows CONNACK");
 }
 
 #[test]
 fn identifiers_of_one_to_23_letters_and_digits_are_accepted() {
     let all = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     for version in BOTH {
         for length in 1..=23 {
             for start in 0..all.len() - length {
-                let slot = client(&mut bed, version, &all[start..start + length]);
+                let slot = bed.client(version, &all[start..start + length]);
                 bed.drop_connection(slot);
             }
         }
@@ -123,7 +119,7 @@ fn identifiers_of_one_to_23_letters_and_digits_are_accepted() {
 
 #[test]
 fn a_session_belongs_to_its_client_identifier() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     let one = bed.connect_kept("one", Version::V5);
     bed.subscribe(one, "a", QOS0);
     let two = bed.connect_kept("two", Version::V5);
@@ -137,13 +133,13 @@ fn a_session_belongs_to_its_client_identifier() {
 fn a_will_is_retained_when_it_says_so_and_only_then() {
     for version in BOTH {
         for is_retained in [true, false] {
-            let mut bed = broker();
+            let mut bed = Bed::broker();
             let mut with_will = Connect::new(version, "w");
             with_will.will =
                 Some(Will { topic: "a", payload: b"gone", retain: is_retained, ..Will::default() });
-            let slot = connect(&mut bed, &with_will);
+            let slot = bed.connect_with(&with_will);
             bed.drop_connection(slot);
-            let late = client(&mut bed, version, "late");
+            let late = bed.client(version, "late");
             bed.subscribe(late, "a", QOS0);
             let words = bed.received(late);
             let expect = "publish a gone qos=0 id=0 retain".to_owned();
@@ -154,12 +150,12 @@ fn a_will_is_retained_when_it_says_so_and_only_then() {
 
 #[test]
 fn connack_has_no_response_information_and_no_authentication_method() {
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     for asks in [None, Some(false), Some(true)] {
         let mut asking = Connect::new(Version::V5, "s");
         asking.properties.request_response_information = asks;
-        let slot = connect(&mut bed, &asking);
-        each(&mut bed, slot, Version::V5, |packet| {
+        let slot = bed.connect_with(&asking);
+        bed.each(slot, |packet| {
             let Packet::Connack(connack) = packet else { panic!("{packet:?}") };
             assert_eq!(connack.properties.response_information, None);
             assert_eq!(connack.properties.authentication_method, None);
@@ -173,17 +169,17 @@ fn connack_has_no_response_information_and_no_authentication_method() {
 fn an_identifier_that_is_too_long_is_refused() {
     let long = "x".repeat(300);
     for version in BOTH {
-        let mut bed = broker();
-        let slot = connect(&mut bed, &Connect::new(version, &long));
+        let mut bed = Bed::broker();
+        let slot = bed.connect_with(&Connect::new(version, &long));
         assert_eq!(bed.received(slot), ["connack ClientIdentifierNotValid present=false"]);
-        assert!(is_closed(&bed, slot));
+        assert!(bed.is_closed(slot));
     }
 }
 
 #[test]
 fn a_will_keeps_the_order_of_its_user_properties() {
-    let mut bed = broker();
-    let watcher = client(&mut bed, Version::V5, "watcher");
+    let mut bed = Bed::broker();
+    let watcher = bed.client(Version::V5, "watcher");
     bed.subscribe(watcher, "a", QOS0);
     bed.received(watcher);
     let pairs = [("k", "2"), ("a", "1"), ("k", "1")];
@@ -192,10 +188,10 @@ fn a_will_keeps_the_order_of_its_user_properties() {
     let mut with_will = Connect::new(Version::V5, "w");
     let properties = Some(Box::new(properties));
     with_will.will = Some(Will { topic: "a", properties, ..Will::default() });
-    let slot = connect(&mut bed, &with_will);
+    let slot = bed.connect_with(&with_will);
     bed.drop_connection(slot);
     let mut found = Vec::new();
-    each(&mut bed, watcher, Version::V5, |packet| {
+    bed.each(watcher, |packet| {
         let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
         found.extend(publish.properties.to_owned_properties().map(|properties| properties.user));
     });
@@ -217,10 +213,10 @@ fn packets_with_wrong_flags_or_reserved_bits_end_the_connection() {
     ];
     for version in BOTH {
         for bytes in malformed {
-            let mut bed = broker();
-            let slot = client(&mut bed, version, "s");
+            let mut bed = Bed::broker();
+            let slot = bed.client(version, "s");
             bed.send(slot, bytes);
-            assert!(is_breach(&bed, slot), "{bytes:02x?}");
+            assert!(bed.is_breach(slot), "{bytes:02x?}");
             let told = match version {
                 Version::V5 => vec!["disconnect MalformedPacket"],
                 Version::V311 => vec![],
@@ -228,10 +224,10 @@ fn packets_with_wrong_flags_or_reserved_bits_end_the_connection() {
             assert_eq!(bed.received(slot), told, "{bytes:02x?}");
         }
     }
-    let mut bed = broker();
+    let mut bed = Bed::broker();
     for bytes in [&[0xF1, 0][..], &[0x82, 7, 0, 1, 0, 0, 1, b'a', 0x40]] {
-        let slot = client(&mut bed, Version::V5, "s");
+        let slot = bed.client(Version::V5, "s");
         bed.send(slot, bytes);
-        assert!(is_breach(&bed, slot), "{bytes:02x?}");
+        assert!(bed.is_breach(slot), "{bytes:02x?}");
     }
 }

@@ -1,20 +1,27 @@
 //! A hub with clients that speak real MQTT bytes, a journal in memory, and a clock that is moved.
 
+mod client;
+mod reading;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tomte_base::{
-    ByteSize, DeviceName, FunctionName, LogPosition, MilliCpu, QoS, Time, TopicFilter, TopicName,
+    ByteSize, DeviceName, FunctionName, LogPosition, MilliCpu, Time, TopicFilter, TopicName,
 };
-use tomte_mqtt::codec::{
-    self, Connect, Packet, PublishHead, ReasonCode, Subscribe, Subscription, Version,
-};
+use tomte_mqtt::codec::Version;
 use tomte_route::{Declared, Destination, RouteSpec, RouteTable, SourcePattern};
 use tomte_scheduler::{Free, FunctionLimits, Mode, Priority, ResourceManager, SchedulerLimits};
 
 use crate::{
     CloseReason, Config, Effect, FunctionConfig, Hub, Limits, Owner, Peer, Recovery, Slot, Wanted,
 };
+
+pub(super) use client::{BOTH, QOS0, QOS1, QOS2, Step, encoded, encoded_publish};
+pub(super) use reading::Words;
+
+/// The route that passes on everything from everybody.
+pub(super) const ALL: R = R("device:*", "#", None, "subscribers");
 
 /// One route in short form: from, topic, condition, to.
 pub(super) struct R(
@@ -27,6 +34,18 @@ pub(super) struct R(
 pub(super) fn config(routes: &[R], functions: &[(&str, Option<&str>)]) -> Config {
     let specs: Vec<RouteSpec> = routes.iter().map(spec).collect();
     config_of(specs, functions)
+}
+
+/// The configuration that passes on everything from everybody.
+pub(super) fn open() -> Config {
+    config(&[ALL], &[])
+}
+
+/// The same with other limits.
+pub(super) fn limited(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = open();
+    change(&mut config);
+    config
 }
 
 pub(super) fn spec(route: &R) -> RouteSpec {
@@ -81,17 +100,6 @@ fn function_limits(name: &FunctionName) -> FunctionLimits {
         version: "1".to_owned(),
     }
 }
-
-/// A packet of QoS 2 after PUBLISH.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
-    Pubrec,
-    Pubrel,
-    Pubcomp,
-}
-
-/// What a client received, in words.
-pub(super) type Words = Vec<String>;
 
 pub(super) struct Bed {
     pub(super) hub: Hub,
@@ -172,88 +180,14 @@ impl Bed {
         slot
     }
 
-    pub(super) fn connect(&mut self, owner: &str, client_id: &str, clean: bool) -> Slot {
-        let slot = self.open(owner, Version::V5);
-        let mut connect = Connect::new(Version::V5, client_id);
-        connect.clean_start = clean;
-        connect.properties.session_expiry_seconds = Some(if clean { 0 } else { 3_600 });
-        let mut bytes = Vec::new();
-        codec::encode_connect(&mut bytes, &connect);
-        self.send(slot, &bytes);
-        slot
-    }
-
-    pub(super) fn subscribe(&mut self, slot: Slot, filter: &str, qos: QoS) {
-        let subscriptions = vec![Subscription::new(filter, qos)];
-        let subscribe = Subscribe { packet_id: 1, subscriptions, ..Subscribe::default() };
-        let mut bytes = Vec::new();
-        codec::encode_subscribe(&mut bytes, self.versions[slot.0 as usize], &subscribe);
-        self.send(slot, &bytes);
-    }
-
-    pub(super) fn publish(
-        &mut self,
-        slot: Slot,
-        topic: &str,
-        payload: &str,
-        qos: QoS,
-        packet_id: u16,
-    ) {
-        self.publish_with(
-            slot,
-            PublishHead { topic, qos, packet_id, ..PublishHead::default() },
-            payload,
-        );
-    }
-
-    pub(super) fn publish_with(&mut self, slot: Slot, head: PublishHead<'_>, payload: &str) {
-        let mut bytes = Vec::new();
-        codec::encode_publish(
-            &mut bytes,
-            self.versions[slot.0 as usize],
-            &head,
-            payload.as_bytes(),
-        );
-        self.send(slot, &bytes);
-    }
-
-    pub(super) fn puback(&mut self, slot: Slot, packet_id: u16) {
-        let mut bytes = Vec::new();
-        codec::encode_puback(&mut bytes, Version::V5, &codec::Ack::success(packet_id));
-        self.send(slot, &bytes);
-    }
-
-    /// Sends one step of QoS 2 after PUBLISH, in the version of the connection.
-    pub(super) fn step(&mut self, slot: Slot, step: Step, packet_id: u16, reason: ReasonCode) {
-        let (version, ack) =
-            (self.versions[slot.0 as usize], codec::Ack::with_reason(packet_id, reason));
-        let mut bytes = Vec::new();
-        match step {
-            Step::Pubrec => codec::encode_pubrec(&mut bytes, version, &ack),
-            Step::Pubrel => codec::encode_pubrel(&mut bytes, version, &ack),
-            Step::Pubcomp => codec::encode_pubcomp(&mut bytes, version, &ack),
-        }
-        self.send(slot, &bytes);
-    }
-
-    /// Connects with a session that is kept, in either version.
-    pub(super) fn connect_kept(&mut self, client_id: &str, version: Version) -> Slot {
-        let slot = self.open("", version);
-        let mut connect = Connect::new(version, client_id);
-        connect.clean_start = false;
-        if version == Version::V5 {
-            connect.properties.session_expiry_seconds = Some(3_600);
-        }
-        let mut bytes = Vec::new();
-        codec::encode_connect(&mut bytes, &connect);
-        self.send(slot, &bytes);
-        slot
-    }
-
     pub(super) fn send(&mut self, slot: Slot, bytes: &[u8]) {
         let used = self.hub.on_bytes(self.now, slot, bytes);
         assert_eq!(used, bytes.len(), "the hub left bytes of whole packets");
         self.turn();
+    }
+
+    fn version(&self, slot: Slot) -> Version {
+        self.versions[slot.0 as usize]
     }
 
     pub(super) fn drop_connection(&mut self, slot: Slot) {
@@ -328,51 +262,6 @@ impl Bed {
         }
     }
 
-    /// What the client received since the last look, as it came.
-    pub(super) fn received_bytes(&mut self, slot: Slot) -> Vec<u8> {
-        std::mem::take(&mut self.outputs[slot.0 as usize])
-    }
-
-    /// What the client received since the last look, in words.
-    pub(super) fn received(&mut self, slot: Slot) -> Words {
-        let bytes = std::mem::take(&mut self.outputs[slot.0 as usize]);
-        let version = self.versions[slot.0 as usize];
-        let (mut rest, mut words) = (&bytes[..], Vec::new());
-        while let Some(length) = codec::frame_len(rest, u32::MAX).unwrap() {
-            words.push(word(&codec::decode(&rest[..length], version).unwrap()));
-            rest = &rest[length..];
-        }
-        assert!(rest.is_empty(), "the hub sent half a packet");
-        words
-    }
-
-    /// The PUBLISH packets since the last look: payload, QoS, subscription identifiers.
-    pub(super) fn identifiers(&mut self, slot: Slot) -> Vec<(String, u8, Vec<u32>)> {
-        let found = self.deliveries(slot).into_iter();
-        found.map(|(payload, qos, ids, _)| (payload, qos, ids)).collect()
-    }
-
-    /// The same with their packet identifiers.
-    pub(super) fn deliveries(&mut self, slot: Slot) -> Vec<(String, u8, Vec<u32>, u16)> {
-        let bytes = std::mem::take(&mut self.outputs[slot.0 as usize]);
-        let version = self.versions[slot.0 as usize];
-        let (mut rest, mut found) = (&bytes[..], Vec::new());
-        while let Some(length) = codec::frame_len(rest, u32::MAX).unwrap() {
-            if let Packet::Publish(p) = codec::decode(&rest[..length], version).unwrap() {
-                let ids = p.properties.subscription_identifiers().collect();
-                let payload = String::from_utf8_lossy(p.payload).into_owned();
-                found.push((payload, p.qos as u8, ids, p.packet_id));
-            }
-            rest = &rest[length..];
-        }
-        found
-    }
-
-    /// The bytes that the client received since the last look.
-    pub(super) fn bytes(&mut self, slot: Slot) -> Vec<u8> {
-        std::mem::take(&mut self.outputs[slot.0 as usize])
-    }
-
     /// The assignments that were made since the last look, as (worker, call, payload).
     pub(super) fn assignments(&mut self) -> Vec<crate::Assignment> {
         let taken = std::mem::take(&mut self.effects);
@@ -405,31 +294,4 @@ impl Bed {
 fn record_at(log: &[(LogPosition, Vec<u8>)], position: LogPosition) -> Option<Vec<u8>> {
     let at = log.binary_search_by_key(&position, |(position, _)| *position).ok()?;
     Some(log[at].1.clone())
-}
-
-fn word(packet: &Packet<'_>) -> String {
-    match packet {
-        Packet::Connack(c) => format!("connack {:?} present={}", c.reason, c.session_present),
-        Packet::Publish(p) => {
-            let (dup, retain) =
-                (if p.dup { " dup" } else { "" }, if p.retain { " retain" } else { "" });
-            let payload = String::from_utf8_lossy(p.payload);
-            let alias = p.properties.topic_alias().map(|alias| format!(" alias={alias}"));
-            format!(
-                "publish {} {payload} qos={} id={}{dup}{retain}{}",
-                p.topic,
-                p.qos as u8,
-                p.packet_id,
-                alias.unwrap_or_default()
-            )
-        }
-        Packet::Puback(a) => format!("puback {} {:?}", a.packet_id, a.reason),
-        Packet::Pubrec(a) => format!("pubrec {} {:?}", a.packet_id, a.reason),
-        Packet::Pubrel(a) => format!("pubrel {} {:?}", a.packet_id, a.reason),
-        Packet::Pubcomp(a) => format!("pubcomp {} {:?}", a.packet_id, a.reason),
-        Packet::Suback(s) => format!("suback {:?}", s.reasons),
-        Packet::Unsuback(s) => format!("unsuback {:?}", s.reasons),
-        Packet::Disconnect(d) => format!("disconnect {:?}", d.reason),
-        other => format!("{:?}", other.packet_type()),
-    }
 }
