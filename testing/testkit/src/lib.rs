@@ -6,6 +6,7 @@
 
 mod binary;
 mod control;
+mod forger;
 mod hub;
 pub mod peers;
 mod ports;
@@ -14,6 +15,7 @@ mod until;
 
 pub use binary::tomte_binary;
 pub use control::{Answer, Control, Lines};
+pub use forger::{Forged, Forger, Purpose};
 pub use hub::{DeviceFiles, Hub};
 pub use ports::free_port;
 pub use process::{Output, Process};
