@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,16 +26,15 @@ use crate::deploy::{self, Deployer, Running};
 use crate::event::Event;
 use crate::event_loop::{self, EventLoop, Inbox};
 use crate::flow_stream::FLOW_BACKLOG;
+use crate::hangup::{Hangup, Hangups};
 use crate::logs::Logs;
 use crate::problem::chain;
+use crate::reload;
 use crate::state::StateFolder;
 use crate::workers::WorkerPool;
 
 /// Threads that serve workers and the control interface.
 const RUNTIME_THREADS: usize = 2;
-
-/// How often the hub looks whether its own certificate is to be renewed.
-const RENEWAL_PERIOD: Duration = Duration::from_secs(86_400);
 
 /// What a hub is started with.
 #[derive(Debug)]
@@ -48,7 +48,8 @@ pub struct HubOptions {
 }
 
 /// Runs a hub until it is told to stop by SIGTERM, SIGINT, its control interface or
-/// [`HubOptions::shutdown`].
+/// [`HubOptions::shutdown`], or the terminal that it was started in goes away. At any other SIGHUP it reads
+/// the identity files again.
 ///
 /// # Errors
 /// Fails when the state folder, the journal or a listener cannot be opened; the error says which
@@ -62,8 +63,10 @@ pub fn run(options: HubOptions) -> anyhow::Result<()> {
         .build()
         .context("failed to start the threads of the hub")?;
     runtime.block_on(async {
+        // From the first moment on: who starts a hub may want it to read a file that is written next.
+        let hangups = Hangups::listen().context("failed to take SIGHUP")?;
         let hub = RunningHub::start(&options.state, options.project.as_deref()).await?;
-        hub.until_stopped(options.shutdown).await
+        hub.until_stopped(hangups, options.shutdown).await
     })
 }
 
@@ -72,6 +75,7 @@ pub(crate) struct RunningHub {
     pub(crate) inbox: Inbox,
     pub(crate) deployer: Arc<Deployer>,
     pub(crate) logs: Logs,
+    identity: Arc<Identity>,
     stop: watch::Receiver<bool>,
     event_loop: std::thread::JoinHandle<std::io::Result<()>>,
     socket: PathBuf,
@@ -138,11 +142,10 @@ impl RunningHub {
             deploy_project(&deployer, project).await?;
         }
         let (stop_sender, stop) = watch::channel(false);
-        let renewing = Arc::clone(&identity);
         let control = Arc::new(Control {
             inbox: inbox.clone(),
             deployer: Arc::clone(&deployer),
-            identity,
+            identity: Arc::clone(&identity),
             pool,
             logs: logs.clone(),
             flow,
@@ -152,35 +155,53 @@ impl RunningHub {
             stop: stop_sender,
         });
         serve_control(&state, Arc::clone(&control))?;
-        tokio::spawn(renew_certificate(renewing));
+        tokio::spawn(reload::renew_by_the_day(Arc::clone(&identity)));
         // Asking the interpreters takes longer than all the rest: devices need not wait for it.
         let looking = Arc::clone(&deployer);
         tokio::task::spawn_blocking(move || looking.look_for_interpreters());
         deployer.serve_metrics(control::metrics_router(control)).await?;
         tracing::info!(ready = ?began.elapsed(), "ready");
-        Ok(Self { inbox, deployer, logs, stop, event_loop, socket: state.control_socket() })
+        let socket = state.control_socket();
+        Ok(Self { inbox, deployer, logs, identity, stop, event_loop, socket })
     }
 
     /// Waits for a reason to stop, then stops everything.
     async fn until_stopped(
         mut self,
+        hangups: Hangups,
+        shutdown: Option<watch::Receiver<bool>>,
+    ) -> anyhow::Result<()> {
+        self.serve(hangups, shutdown).await?;
+        tracing::info!("stopping");
+        self.stop_now().await
+    }
+
+    /// Does what signals ask for, until one of them or somebody else wants the hub to stop.
+    async fn serve(
+        &mut self,
+        mut hangups: Hangups,
         shutdown: Option<watch::Receiver<bool>>,
     ) -> anyhow::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut shutdown = shutdown.unwrap_or_else(|| watch::channel(false).1);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = becomes_true(&mut self.stop) => {}
-            () = becomes_true(&mut shutdown) => {}
-            () = async { while !self.event_loop.is_finished() {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            } } => {}
+        let mut ended = pin!(becomes_finished(&self.event_loop));
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                hangup = hangups.next() => match hangup {
+                    Hangup::Reload => {
+                        reload::reload(Arc::clone(&self.identity), self.inbox.clone()).await;
+                    }
+                    Hangup::Stop => return Ok(()),
+                },
+                () = becomes_true(&mut self.stop) => return Ok(()),
+                () = becomes_true(&mut shutdown) => return Ok(()),
+                () = &mut ended => return Ok(()),
+            }
         }
-        tracing::info!("stopping");
-        self.stop_now().await
     }
 
     /// Stops everything and waits until the journal is closed.
@@ -209,6 +230,13 @@ async fn deploy_project(deployer: &Arc<Deployer>, project: &Path) -> anyhow::Res
 async fn becomes_true(watched: &mut watch::Receiver<bool>) {
     if watched.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until the event loop has ended by itself.
+async fn becomes_finished(event_loop: &std::thread::JoinHandle<std::io::Result<()>>) {
+    while !event_loop.is_finished() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -292,19 +320,6 @@ fn recover(
     };
     hub.recover(now, recovery, segments, LogPosition(next_position), read_again);
     Ok((hub, journal))
-}
-
-/// Keeps the hub's own certificate from expiring while it runs.
-async fn renew_certificate(identity: Arc<Identity>) {
-    loop {
-        tokio::time::sleep(RENEWAL_PERIOD).await;
-        let identity = Arc::clone(&identity);
-        let renewed =
-            tokio::task::spawn_blocking(move || identity.renew_server(SystemTime::now())).await;
-        if let Ok(Err(error)) = renewed {
-            tracing::error!(error = %chain(&error), "failed to renew the hub's certificate");
-        }
-    }
 }
 
 /// Serves the control interface on its socket, which only the hub's owner can open.

@@ -123,6 +123,19 @@ impl Device {
         !self.revoked && (certified || self.password.is_some())
     }
 
+    /// Returns the certificates that it may log in with.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Certified> {
+        self.certificate.iter().chain(&self.former)
+    }
+
+    /// Tells whether whoever logged in by this record could log in by `newer` with the same.
+    pub(crate) fn keeps_its_logins_as(&self, newer: &Self) -> bool {
+        let is_kept =
+            |old: &Certified| newer.certificates().any(|it| it.fingerprint == old.fingerprint);
+        self.certificates().all(is_kept)
+            && (self.password.is_none() || self.password == newer.password)
+    }
+
     /// Returns the fingerprints to remember once its certificates are replaced.
     pub(crate) fn earlier_with_own(&self) -> Vec<Fingerprint> {
         let own = self.former.iter().chain(&self.certificate).map(|it| it.fingerprint);

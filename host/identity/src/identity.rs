@@ -13,7 +13,7 @@ use crate::authority::{Authority, Issued, milliseconds, valid_from};
 use crate::device_record::{self, Certified, DamagedRecord, Device, DeviceRecord};
 use crate::fingerprint::Fingerprint;
 use crate::machine_names::machine_names;
-use crate::open::{self, OpenIdentityError, Renewed};
+use crate::open::{self, OpenIdentityError};
 use crate::registry::Registry;
 use crate::server::{self, Listening, ServerCertificate, WithoutCertificate};
 use crate::verifier;
@@ -149,7 +149,7 @@ impl Identity {
             .map_err(|source| OpenIdentityError::Write { path: devices.clone(), source })?;
         let authority = open::open_authority(folder, hub_name, now)?;
         let names = machine_names(hub_name);
-        let (server, _) = open::open_server(folder, &authority, hub_name, &names, now)?;
+        let server = open::open_server(folder, &authority, hub_name, &names, now)?;
         let records = device_record::read_all(&devices)
             .map_err(|source| OpenIdentityError::Read { path: devices, source })?;
         let registry = Arc::new(RwLock::new(Registry::new(records)));
@@ -311,35 +311,44 @@ impl Identity {
         self.registry().damaged().to_vec()
     }
 
-    /// Reads the device records again, after another process has changed them.
+    /// Reads the device records again, after another process has changed them. Returns the devices that
+    /// lost what they may have logged in with; their live connections are the caller's to close.
     ///
     /// # Errors
     /// Fails with [`ReadDevicesError`] when the folder cannot be read; nothing has changed then.
-    pub fn reload(&self) -> Result<(), ReadDevicesError> {
+    pub fn reload(&self) -> Result<Vec<DeviceName>, ReadDevicesError> {
         let _writing = self.writing();
         let folder = self.folder.join(DEVICES);
-        match device_record::read_all(&folder) {
-            Ok(records) => *self.registry_mut() = Registry::new(records),
-            Err(source) => return Err(ReadDevicesError { folder, source }),
-        }
-        Ok(())
+        let records = device_record::read_all(&folder)
+            .map_err(|source| ReadDevicesError { folder, source })?;
+        let newer = Registry::new(records);
+        let mut registry = self.registry_mut();
+        let shut_out = registry.shut_out_by(&newer);
+        *registry = newer;
+        Ok(shut_out)
     }
 
-    /// Renews the hub's own certificate when a third of its life is left or the machine has new
-    /// addresses; listeners use the new one from the next handshake on. Tells whether it did. To be
-    /// called once a day.
+    /// Takes the hub's own certificate from its file, and renews it first when a third of its life is
+    /// left, the machine has new addresses, or the file is gone or not good. Listeners use it from the
+    /// next handshake on. Tells whether it is another one than before. To be called once a day.
     ///
     /// # Errors
     /// Fails with [`OpenIdentityError`] when the new one cannot be made or written; the old one stays.
     pub fn renew_server(&self, now: SystemTime) -> Result<bool, OpenIdentityError> {
         let _writing = self.writing();
         let names = machine_names(&self.hub_name);
-        let (server, renewed) =
-            open::open_server(&self.folder, &self.authority, &self.hub_name, &names, now)?;
-        if renewed == Renewed::Yes {
-            self.certificate.replace(server);
-        }
-        Ok(renewed == Renewed::Yes)
+        let server = open::open_server(&self.folder, &self.authority, &self.hub_name, &names, now)?;
+        Ok(self.certificate.replace(server))
+    }
+
+    /// Tells whether the file of the authority still holds the authority that the hub goes by: another
+    /// one takes a restart.
+    ///
+    /// # Errors
+    /// Fails with [`OpenIdentityError`] when the file cannot be read.
+    pub fn is_authority_current(&self) -> Result<bool, OpenIdentityError> {
+        open::authority_certificate(&self.folder)
+            .map(|found| found.as_deref() == Some(self.ca_pem()))
     }
 
     /// Returns when the hub's own certificate expires, in milliseconds since 1970.

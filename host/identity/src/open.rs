@@ -86,7 +86,7 @@ pub(crate) fn open_authority(
     let key_path = folder.join(AUTHORITY_KEY);
     let path = folder.join(AUTHORITY_CERTIFICATE);
     let generate = |source| OpenIdentityError::Generate { whom: "the hub's authority", source };
-    let certificate = read_if_there(&path)?;
+    let certificate = authority_certificate(folder)?;
     let key = match read_if_there(&key_path)? {
         Some(key) => key,
         None if certificate.is_some() => {
@@ -105,6 +105,11 @@ pub(crate) fn open_authority(
     Authority::load(&key, &certificate).map_err(|what| OpenIdentityError::Damaged { path, what })
 }
 
+/// Reads the certificate of the authority, if there is one.
+pub(crate) fn authority_certificate(folder: &Path) -> Result<Option<String>, OpenIdentityError> {
+    read_if_there(&folder.join(AUTHORITY_CERTIFICATE))
+}
+
 /// The hub's own certificate, ready for use.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -121,7 +126,7 @@ pub(crate) fn open_server(
     hub_name: &str,
     names: &[String],
     now: SystemTime,
-) -> Result<(Server, Renewed), OpenIdentityError> {
+) -> Result<Server, OpenIdentityError> {
     let path = folder.join(SERVER);
     let mut now = now;
     if let Some(text) = read_if_there(&path)?
@@ -129,7 +134,7 @@ pub(crate) fn open_server(
     {
         keep_secret(&path)?;
         if found.is_good(names, now) {
-            return Ok((found.server, Renewed::No));
+            return Ok(found.server);
         }
         // A clock that is behind the last certificate is wrong, and clients would see it.
         now = now.max(found.valid_from);
@@ -140,14 +145,7 @@ pub(crate) fn open_server(
     let text = write(&path, issued.certificate_pem + &issued.private_key_pem, SECRET)?;
     let found = FoundServer::read(&text, authority)
         .map_err(|what| OpenIdentityError::Damaged { path, what })?;
-    Ok((found.server, Renewed::Yes))
-}
-
-/// Whether a certificate was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Renewed {
-    Yes,
-    No,
+    Ok(found.server)
 }
 
 /// What the file of the hub's own certificate holds.

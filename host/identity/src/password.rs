@@ -79,7 +79,7 @@ impl fmt::Debug for Password {
 }
 
 /// An argon2id hash of a password with its salt and costs, written as `$argon2id$v=19$m=...`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
     params: Params,
     salt: Vec<u8>,

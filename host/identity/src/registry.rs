@@ -27,7 +27,7 @@ impl Registry {
 
     /// Adds a device, or puts it in the place of the one with its name.
     pub(crate) fn put(&mut self, device: Device) {
-        let current = device.certificate.iter().chain(&device.former).map(|it| &it.fingerprint);
+        let current = device.certificates().map(|it| &it.fingerprint);
         for fingerprint in device.earlier.iter().chain(current) {
             self.names.insert(*fingerprint, device.name.clone());
         }
@@ -52,6 +52,17 @@ impl Registry {
         &self.damaged
     }
 
+    /// Returns the devices that could log in by these records in a way that they cannot by `newer`: with
+    /// a certificate that is gone, or with a password that is another one.
+    pub(crate) fn shut_out_by(&self, newer: &Self) -> Vec<DeviceName> {
+        let before = self.devices.values().filter(|device| !device.revoked);
+        let keeps_all = |device: &Device| {
+            let after = newer.get(&device.name).filter(|after| !after.revoked);
+            after.is_some_and(|after| device.keeps_its_logins_as(after))
+        };
+        before.filter(|device| !keeps_all(device)).map(|device| device.name.clone()).collect()
+    }
+
     /// Returns the device whose certificate this is, if it is good at `now_ms`.
     pub(crate) fn device_of(
         &self,
@@ -61,8 +72,7 @@ impl Registry {
         let fingerprint = Fingerprint::of(certificate);
         let name = self.names.get(&fingerprint).ok_or(IdentityRefusal::NoName)?;
         let device = self.devices.get(name).ok_or(IdentityRefusal::NoName)?;
-        let mut current = device.certificate.iter().chain(&device.former);
-        let certified = current.find(|it| it.fingerprint == fingerprint);
+        let certified = device.certificates().find(|it| it.fingerprint == fingerprint);
         let Some(certified) = certified.filter(|_| !device.revoked) else {
             return Err(IdentityRefusal::Revoked);
         };

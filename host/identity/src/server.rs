@@ -43,9 +43,12 @@ impl ServerCertificate {
         Self { current: RwLock::new((Arc::new(server.key), server.expires)) }
     }
 
-    pub(crate) fn replace(&self, server: Server) {
+    /// Presents another certificate from now on. Tells whether it is another.
+    pub(crate) fn replace(&self, server: Server) -> bool {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let is_another = current.0.cert != server.key.cert;
         *current = (Arc::new(server.key), server.expires);
+        is_another
     }
 
     pub(crate) fn expires(&self) -> SystemTime {

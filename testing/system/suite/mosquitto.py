@@ -12,7 +12,6 @@ import base64
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -225,8 +224,6 @@ def main():
     binary = os.environ["TOMTE_BIN"]
     add_users(binary, known)
     # Only errors: the tests do not read what is written until the hub has ended.
-    # A test that was started under nohup would hand its deafness to SIGHUP on.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.execv(binary, [binary, "run", "--with-parent", "--log", "error"])
 
 

@@ -14,6 +14,9 @@ use crate::hub_process::end_with_parent;
 ///
 /// A hub that has never run deploys the project that it is started in. After that it runs what was
 /// last applied, whatever stands in the folder: `tomte plan` shows the difference.
+///
+/// SIGTERM and Ctrl-C stop it in order. SIGHUP makes it read its identity files again: no connection is
+/// closed but those of devices that may not log in any more.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tomte run --state /var/lib/tomte")]
 pub(crate) struct Run {

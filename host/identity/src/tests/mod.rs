@@ -2,6 +2,7 @@ mod files;
 mod handshakes;
 mod logins;
 mod records;
+mod reload;
 mod server;
 
 use std::io::Cursor;

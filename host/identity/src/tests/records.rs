@@ -85,21 +85,6 @@ fn devices_are_listed_from_the_files_with_no_hub_and_no_key() {
 }
 
 #[test]
-fn what_another_process_changed_counts_after_a_reload() {
-    let (folder, hub) = hub();
-    let other = open(folder.path());
-    let device = add(&other, "thermometer");
-    let late = hub.add_device(&name("thermometer"), now()).unwrap_err();
-    assert!(matches!(late, AddDeviceError::Exists { .. }), "{late}");
-    assert_eq!(hub.device_of(&certificate(&device)), Err(IdentityRefusal::NoName));
-    hub.reload().unwrap();
-    assert_eq!(hub.device_of(&certificate(&device)), Ok(name("thermometer")));
-    other.remove_device(&name("thermometer")).unwrap();
-    hub.reload().unwrap();
-    assert_eq!(hub.device_of(&certificate(&device)), Err(IdentityRefusal::Revoked));
-}
-
-#[test]
 fn a_damaged_record_is_reported_its_device_refused_and_the_others_let_in() {
     let (folder, hub) = hub();
     let (good, bad) = (add(&hub, "good"), add(&hub, "bad"));

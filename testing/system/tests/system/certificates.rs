@@ -1,91 +1,36 @@
 //! Certificates that are not good, with OpenSSL's own client; sessions that are taken up again; renewal.
 
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use tempfile::TempDir;
-use tomte_testkit::{DeviceFiles, Hub, Output};
+use tomte_testkit::{DeviceFiles, Forged, Forger, Hub, Purpose};
 
 use crate::bad_clients::Innocents;
 use crate::client::{Client, Library};
 use crate::manifests::broker;
+use crate::rust_client::RustClient;
 
 /// CONNECT of MQTT 3.1.1, then DISCONNECT.
 const HELLO_AND_GOODBYE: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x\xe0\x00";
 /// What the other end says when it accepts.
 const CONNACK: &[u8] = b"\x20\x02\x00\x00";
 
-const CONFIG: &str = "
-[ca]
-default_ca = here
-[here]
-database = index.txt
-new_certs_dir = .
-rand_serial = yes
-default_md = sha256
-policy = any
-x509_extensions = device
-[any]
-commonName = supplied
-[device]
-keyUsage = digitalSignature
-extendedKeyUsage = clientAuth
-";
-
-/// An authority that OpenSSL drives: that of a hub, whose key was stolen, or one that is made up.
-struct Forger {
-    folder: TempDir,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Forger {
-    fn new(certificate: &Path, key: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("ca.cnf"), CONFIG).unwrap();
-        fs::write(folder.path().join("index.txt"), "").unwrap();
-        Self { folder, certificate: certificate.to_owned(), key: key.to_owned() }
-    }
-
-    fn of_hub(hub: &Hub) -> Self {
-        let identity = hub.state().join("identity");
-        Self::new(&identity.join("ca.pem"), &identity.join("ca.key.pem"))
-    }
-
-    fn made_up() -> Self {
-        let forger = Self::new(Path::new("ca.crt"), Path::new("ca.key"));
-        forger.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=other -keyout ca.key -out ca.crt");
-        forger
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let mut command = Command::new("openssl");
-        command.current_dir(self.folder.path()).args(arguments.split(' '));
-        let output = Output::of(&mut command).unwrap();
-        assert_eq!(output.code, Some(0), "openssl {arguments}: {output:?}");
-    }
-
-    /// Makes a certificate for the device `one`, valid from `start` to `end` (`YYMMDDHHMMSSZ`).
-    fn forge(&self, start: &str, end: &str, ca: &Path) -> DeviceFiles {
-        let (certificate, key) = (self.certificate.display(), self.key.display());
-        self.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=one -keyout device.key -out device.csr");
-        self.openssl(&format!(
-            "ca -batch -notext -config ca.cnf -in device.csr -out device.crt -cert {certificate} -keyfile {key} -startdate {start} -enddate {end}"
-        ));
-        DeviceFiles {
-            name: "one".to_owned(),
-            certificate: self.folder.path().join("device.crt"),
-            key: self.folder.path().join("device.key"),
-            ca: ca.to_owned(),
-        }
-    }
+/// Makes a certificate for the device `one`, valid from `start` to `end` (`YYMMDDHHMMSSZ`).
+fn forge(forger: &Forger, start: &str, end: &str, ca: &Path) -> DeviceFiles {
+    let validity = format!("-startdate {start} -enddate {end}");
+    let Forged { certificate, key } = forger.sign("one", Purpose::Device, &validity).unwrap();
+    DeviceFiles { name: "one".to_owned(), certificate, key, ca: ca.to_owned() }
 }
 
 /// Connects with OpenSSL's client, says hello and goodbye, and returns all that it wrote.
-fn s_client(hub: &Hub, files: Option<&DeviceFiles>, ca: &Path, more: &[&str]) -> Vec<u8> {
+pub(crate) fn s_client(
+    hub: &Hub,
+    files: Option<&DeviceFiles>,
+    ca: &Path,
+    more: &[&str],
+) -> Vec<u8> {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", &format!("localhost:{}", hub.mqtts), "-ign_eof"]);
     command.arg("-CAfile").arg(ca).args(more);
@@ -100,15 +45,15 @@ fn s_client(hub: &Hub, files: Option<&DeviceFiles>, ca: &Path, more: &[&str]) ->
     [output.stdout, output.stderr].concat()
 }
 
-fn is_accepted(said: &[u8]) -> bool {
+pub(crate) fn is_accepted(said: &[u8]) -> bool {
     said.windows(CONNACK.len()).any(|window| window == CONNACK)
 }
 
-fn contains(said: &[u8], text: &str) -> bool {
+pub(crate) fn contains(said: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(said).contains(text)
 }
 
-fn refused(hub: &Hub, reason: &str) -> u64 {
+pub(crate) fn refused(hub: &Hub, reason: &str) -> u64 {
     let name = format!("tomte_certificates_refused_total{{reason=\"{reason}\"}}");
     hub.status().unwrap().counters.get(&name).copied().unwrap_or_default()
 }
@@ -120,12 +65,13 @@ fn certificates_that_are_not_good_are_refused_and_counted_and_others_are_served(
     let mut innocents = Innocents::connect(&hub);
     let one = hub.device("one").unwrap();
     assert!(is_accepted(&s_client(&hub, Some(&one), &one.ca, &[])));
-    let [past, future, stolen] = [(); 3].map(|()| Forger::of_hub(&hub));
-    let other = Forger::made_up();
-    let expired = past.forge("200101000000Z", "210101000000Z", &one.ca);
-    let early = future.forge("400101000000Z", "410101000000Z", &one.ca);
-    let unknown = stolen.forge("200101000000Z", "400101000000Z", &one.ca);
-    let foreign = other.forge("200101000000Z", "400101000000Z", &one.ca);
+    let identity = hub.state().join("identity");
+    let [past, future, stolen] = [(); 3].map(|()| Forger::of_hub(&identity).unwrap());
+    let other = Forger::made_up().unwrap();
+    let expired = forge(&past, "200101000000Z", "210101000000Z", &one.ca);
+    let early = forge(&future, "400101000000Z", "410101000000Z", &one.ca);
+    let unknown = forge(&stolen, "200101000000Z", "400101000000Z", &one.ca);
+    let foreign = forge(&other, "200101000000Z", "400101000000Z", &one.ca);
     assert_eq!(hub.tomte(&["device", "remove", "one"]).unwrap().code, Some(0));
     let cases = [
         (Some(&expired), "expired", "certificate expired"),
@@ -224,4 +170,25 @@ fn a_device_goes_over_to_its_renewed_certificate_without_a_gap() {
     receiver.expect("disconnected");
     assert!(!is_accepted(&s_client(&hub, Some(&old), &old.ca, &[])));
     assert!(is_accepted(&s_client(&hub, Some(&newest), &newest.ca, &[])));
+}
+
+/// Proves a part of: MQT-3.
+#[test]
+fn a_device_that_is_removed_loses_its_connections_at_once_and_others_keep_theirs() {
+    let hub = Hub::start(&broker()).unwrap();
+    let (one, two) = (hub.device("one").unwrap(), hub.device("two").unwrap());
+    let connect = |version, id: &str| {
+        let client = Client::device(Library::Paho, version, &one, hub.mqtts);
+        Client { id: id.to_owned(), ..client }.subscribe("x", 1)
+    };
+    let mut removed = [connect(4, "old"), connect(5, "new")];
+    let mut stays = RustClient::secure("two", hub.mqtts, &two);
+    stays.subscribe("x");
+    assert_eq!(hub.tomte(&["device", "remove", "one"]).unwrap().code, Some(0));
+    for client in &mut removed {
+        client.expect("disconnected");
+    }
+    stays.publish("x", "still here", false);
+    assert_eq!(stays.message().1, "still here");
+    assert_eq!(hub.status().unwrap().connections, 1);
 }

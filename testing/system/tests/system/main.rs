@@ -20,6 +20,7 @@ mod manifests;
 mod message_rules;
 mod paho_suite;
 mod passwords;
+mod reload;
 mod rust_client;
 mod shares;
 mod websocket;
