@@ -34,8 +34,8 @@ impl QoS {
 /// message expiry is [`Message::expires`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
-    /// Payload format indicator: the payload is UTF-8 text.
-    pub payload_is_utf8: bool,
+    /// Payload format indicator: whether the payload is UTF-8 text, if the publisher says so.
+    pub payload_is_utf8: Option<bool>,
     /// Content type, as the publisher wrote it.
     pub content_type: Option<String>,
     /// Where an answer should go.

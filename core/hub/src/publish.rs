@@ -255,6 +255,9 @@ impl Hub {
             return;
         }
         if let SetOutcome::Refused(_) = self.retained.set(Arc::clone(&message)) {
+            // Better none than an old one: the new one takes its place (MQTT-3.3.1-5).
+            self.retained.clear(&message.topic);
+            self.forget_retained(&message.topic);
             self.counters.add(Counter::DropRetainedFull);
             self.flow.hop(message.id, || Hop {
                 at: now,

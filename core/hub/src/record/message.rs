@@ -43,7 +43,11 @@ impl Writer<'_> {
     pub(super) fn properties(&mut self, properties: Option<&Properties>) {
         let Some(properties) = properties else { return self.u8(0) };
         self.u8(1);
-        self.u8(u8::from(properties.payload_is_utf8));
+        self.u8(match properties.payload_is_utf8 {
+            None => 0,
+            Some(true) => 1,
+            Some(false) => 2,
+        });
         self.option(properties.content_type.as_deref().map(str::as_bytes));
         self.option(properties.response_topic.as_deref().map(str::as_bytes));
         self.option(properties.correlation_data.as_deref());
@@ -129,7 +133,12 @@ impl Reader<'_> {
     }
 
     pub(super) fn properties(&mut self) -> Result<Properties, BadRecord> {
-        let payload_is_utf8 = self.u8("payload format")? == 1;
+        let payload_is_utf8 = match self.u8("payload format")? {
+            0 => None,
+            1 => Some(true),
+            2 => Some(false),
+            _ => return Err(self.bad("payload format")),
+        };
         let content_type =
             self.option("content type", |r| r.text("content type").map(str::to_owned))?;
         let response_topic =

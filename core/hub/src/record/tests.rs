@@ -14,7 +14,7 @@ fn message() -> Message {
         received: Time(9),
         expires: Time::NEVER,
         properties: Some(Box::new(Properties {
-            payload_is_utf8: true,
+            payload_is_utf8: Some(true),
             content_type: Some("text/plain".into()),
             response_topic: None,
             correlation_data: Some(Bytes::from_static(b"c")),
@@ -23,6 +23,12 @@ fn message() -> Message {
         hops: 3,
         cause: Some(MessageId(6)),
     }
+}
+
+fn with_format(payload_is_utf8: Option<bool>) -> Message {
+    let properties =
+        message().properties.map(|all| Box::new(Properties { payload_is_utf8, ..*all }));
+    Message { properties, ..message() }
 }
 
 fn will() -> Will {
@@ -71,6 +77,8 @@ fn records() -> Vec<Record> {
         Record::Moved { message: MessageId(7), destination: share },
         Record::Done { message: MessageId(7), destination: session.clone() },
         Record::Retained { message: message() },
+        Record::Retained { message: with_format(None) },
+        Record::Retained { message: with_format(Some(false)) },
         Record::RetainedCleared { topic: TopicName::new("a").unwrap() },
         Record::Numbers { next_message: MessageId(8), next_session: 2 },
         Record::Superseded { before: LogPosition(3) },

@@ -90,10 +90,10 @@ impl<'a> PublishProperties<'a> {
         self.block.u32(PropertyId::MessageExpiryInterval)
     }
 
-    /// Tells whether the publisher says that the payload is UTF-8 text.
+    /// Tells whether the payload is UTF-8 text, if the publisher says so.
     #[must_use]
-    pub fn is_utf8(self) -> bool {
-        self.block.flag(PropertyId::PayloadFormatIndicator).unwrap_or(false)
+    pub fn is_utf8(self) -> Option<bool> {
+        self.block.flag(PropertyId::PayloadFormatIndicator)
     }
 
     /// Returns the content type.

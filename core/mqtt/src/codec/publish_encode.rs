@@ -76,7 +76,7 @@ fn message_properties_len(properties: &Properties) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, |text| 1 + text_len(text));
     let correlation = properties.correlation_data.as_ref();
     let user = |(name, value): &(String, String)| 1 + text_len(name) + text_len(value);
-    usize::from(properties.payload_is_utf8) * 2
+    usize::from(properties.payload_is_utf8.is_some()) * 2
         + text(&properties.content_type)
         + text(&properties.response_topic)
         + correlation.map_or(0, |data| 1 + field_len(data.len()))
@@ -92,7 +92,7 @@ pub(crate) fn put_message_properties(
     use PropertyId as P;
     put_u32_property(out, P::MessageExpiryInterval, message_expiry_seconds);
     let Some(properties) = properties else { return };
-    let is_utf8 = properties.payload_is_utf8.then_some(1);
+    let is_utf8 = properties.payload_is_utf8.map(u8::from);
     put_byte_property(out, P::PayloadFormatIndicator, is_utf8);
     put_text_property(out, P::ContentType, properties.content_type.as_deref());
     put_text_property(out, P::ResponseTopic, properties.response_topic.as_deref());

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use tomte_base::Properties;
-use tomte_mqtt::codec::{Ack, ReasonCode};
 
 use super::*;
 
@@ -13,7 +12,7 @@ fn a_message_keeps_its_properties_and_the_order_of_user_properties() {
     bed.received(subscriber);
     let pairs = [("k", "2"), ("a", "1"), ("k", "1"), ("k", "2")];
     let sent = Properties {
-        payload_is_utf8: true,
+        payload_is_utf8: Some(true),
         content_type: Some("text/x".to_owned()),
         response_topic: Some("answers/\u{feff}here".to_owned()),
         correlation_data: Some(vec![0, 255, 10].into()),

@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use tomte_mqtt::codec::{ReasonCode, Will};
-
 use super::*;
 
 #[test]

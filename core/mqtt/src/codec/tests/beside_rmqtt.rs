@@ -8,6 +8,7 @@
 use bytes::BytesMut;
 use rmqtt_codec::{v3, v5};
 use tokio_util::codec::{Decoder, Encoder};
+use tomte_base::Properties;
 use tomte_mqtt::codec::DecodeError as E;
 use tomte_mqtt::codec::{
     Auth, DecodeError, Packet, PacketType, PropertyId, Version, connect_version, decode,
@@ -99,6 +100,11 @@ fn meaning(packet: Packet<'_>) -> String {
             forget(&mut properties.topic_alias_maximum, 0);
             forget(&mut properties.request_problem_information, true);
             forget(&mut properties.request_response_information, false);
+            if let Some(will) = &mut connect.will {
+                // They leave out a payload format of 0, against MQTT-3.3.2-4.
+                will.properties.iter_mut().for_each(|of| forget(&mut of.payload_is_utf8, false));
+                will.properties.take_if(|properties| **properties == Properties::default());
+            }
         }
         Packet::Connack(connack) => {
             let properties = &mut connack.properties;
@@ -111,7 +117,8 @@ fn meaning(packet: Packet<'_>) -> String {
         }
         _ => {}
     }
-    format!("{packet:?}")
+    // The same in PUBLISH.
+    format!("{packet:?}").replace("is_utf8: Some(false)", "is_utf8: None")
 }
 
 /// Takes away a value that means the same as none.

@@ -65,7 +65,7 @@ fn a_connect_is_read_in_its_own_version() {
 fn a_connect_with_every_property_and_a_full_will_is_read() {
     let user = pairs(&[("a", "1"), ("a", "2")]);
     let will_properties = tomte_base::Properties {
-        payload_is_utf8: true,
+        payload_is_utf8: Some(true),
         content_type: Some("t".to_owned()),
         response_topic: Some("r".to_owned()),
         correlation_data: Some(vec![9].into()),

@@ -6,6 +6,7 @@ mod properties;
 mod publish;
 mod random;
 mod strategies;
+mod texts;
 
 use crate::codec::{DecodeError, Packet, Version, decode, encode};
 

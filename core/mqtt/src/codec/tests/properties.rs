@@ -156,27 +156,96 @@ fn identifiers_that_do_not_exist_are_refused() {
     }
 }
 
+/// Reads a packet of `place` with the property as it is written.
+fn read_one(place: char, written: &[u8]) -> Result<(), E> {
+    let all: String = written.iter().map(|byte| format!("{byte:02X}")).collect();
+    let block = [written.to_vec(), needed(place, &all)].concat();
+    decode(&packet_with(place, &block), Version::V5).map(|_| ())
+}
+
+/// Where a property is allowed.
+fn places_of(id: u8) -> std::str::Chars<'static> {
+    TABLE.iter().find(|(written, _)| bytes(written)[0] == id).unwrap().1.chars()
+}
+
+/// 3.1.2.11.6, 3.1.2.11.7, 3.1.3.2.3, 3.2.2.3.4, 3.2.2.3.5, 3.2.2.3.11 to 3.2.2.3.13, 3.3.2.3.2.
 #[test]
-fn values_outside_their_range_are_refused() {
-    for (written, place) in [
-        ("01 02", 'P'),
-        ("17 02", 'C'),
-        ("19 02", 'C'),
-        ("24 02", 'K'),
-        ("25 FF", 'K'),
-        ("28 02", 'K'),
-        ("29 02", 'K'),
-        ("2A 02", 'K'),
-        ("21 0000", 'C'),
-        ("27 00000000", 'K'),
-        ("0B 00", 'S'),
-    ] {
-        let property = property_of(bytes(written)[0]);
-        let read = decode(&packet_with(place, &bytes(written)), Version::V5).map(|_| ());
-        assert_eq!(read, Err(E::BadPropertyValue { property }), "{written}");
+fn flags_are_0_or_1_in_every_packet() {
+    for id in [0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A] {
+        let bad = E::BadPropertyValue { property: property_of(id) };
+        assert_eq!(bad.reason(), ReasonCode::ProtocolError);
+        for place in places_of(id) {
+            for value in 0..=255 {
+                let expect = if value < 2 { Ok(()) } else { Err(bad) };
+                assert_eq!(read_one(place, &[id, value]), expect, "{id:#04x} {value} in {place}");
+            }
+        }
     }
-    let read = decode(&packet_with('P', &bytes("23 0000")), Version::V5).map(|_| ());
-    assert_eq!(read, Err(E::TopicAliasZero));
+}
+
+/// 3.1.2.11.3, 3.1.2.11.4, 3.2.2.3.3, 3.2.2.3.6, 3.3.2.3.8, 3.3.4, 3.8.2.1.2.
+#[test]
+fn numbers_that_may_not_be_zero_are_refused_in_every_packet() {
+    for (zero, one, reason) in [
+        ("21 0000", "21 0001", ReasonCode::ProtocolError),
+        ("27 00000000", "27 00000001", ReasonCode::ProtocolError),
+        ("0B 00", "0B 01", ReasonCode::ProtocolError),
+        ("23 0000", "23 0001", ReasonCode::TopicAliasInvalid),
+    ] {
+        for place in places_of(bytes(zero)[0]) {
+            let refused = read_one(place, &bytes(zero)).map_err(|error| error.reason());
+            assert_eq!(refused, Err(reason), "{zero} in {place}");
+            assert_eq!(read_one(place, &bytes(one)), Ok(()), "{one} in {place}");
+        }
+    }
+    for may_be_zero in ["02 00000000", "11 00000000", "13 0000", "18 00000000", "22 0000"] {
+        for place in places_of(bytes(may_be_zero)[0]) {
+            assert_eq!(read_one(place, &bytes(may_be_zero)), Ok(()), "{may_be_zero} in {place}");
+        }
+    }
+    assert_eq!(read_one('S', &bytes("0B FFFFFF7F")), Ok(()), "the largest identifier");
+}
+
+/// MQTT-1.5.4-1, MQTT-1.5.4-2, MQTT-1.5.7-1.
+#[test]
+fn every_text_of_a_property_is_utf_8_without_u_0000_in_every_packet() {
+    let texts = ["03", "08", "12", "15", "1A", "1C", "1F"].map(|id| (bytes(id), vec![]));
+    let pairs = [(bytes("26"), bytes("0001'v'")), (bytes("26 0001'k'"), vec![])];
+    for (before, after) in texts.into_iter().chain(pairs) {
+        for place in places_of(before[0]) {
+            for (text, error) in [
+                ("0002 EDA0", E::InvalidUtf8),
+                ("0001 80", E::InvalidUtf8),
+                ("0002 C0AF", E::InvalidUtf8),
+                ("0003 EDA080", E::InvalidUtf8),
+                ("0004 F4908080", E::InvalidUtf8),
+                ("0001 00", E::NullCharacter),
+                ("0003 610062", E::NullCharacter),
+            ] {
+                let written = [&before[..], &bytes(text), &after].concat();
+                assert_eq!(read_one(place, &written), Err(error), "{written:02x?} in {place}");
+                assert_eq!(error.reason(), ReasonCode::MalformedPacket);
+            }
+            // The mark that begins some files is a character like others (MQTT-1.5.4-3).
+            let written = [&before[..], &bytes("0003 EFBBBF"), &after].concat();
+            assert_eq!(read_one(place, &written), Ok(()), "{written:02x?} in {place}");
+        }
+    }
+}
+
+/// MQTT-3.3.2-14, and the same for a will.
+#[test]
+fn a_response_topic_is_a_topic_name_in_every_packet() {
+    for place in places_of(0x08) {
+        for (topic, error) in [
+            ("0003'a/+'", E::WildcardInTopic),
+            ("0001'#'", E::WildcardInTopic),
+            ("0000", E::EmptyTopic),
+        ] {
+            let written = [bytes("08"), bytes(topic)].concat();
+            assert_eq!(read_one(place, &written), Err(error), "{topic} in {place}");
+        }
+    }
 }
 
 #[test]

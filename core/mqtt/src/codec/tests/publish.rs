@@ -26,7 +26,7 @@ fn the_properties_of_a_message_are_read_in_any_order() {
     let properties = read.properties;
     assert_eq!(properties.topic_alias(), Some(3));
     assert_eq!(properties.message_expiry_seconds(), Some(3600));
-    assert!(properties.is_utf8());
+    assert_eq!(properties.is_utf8(), Some(true));
     assert_eq!(properties.content_type(), Some("j"));
     assert_eq!(properties.response_topic(), Some("r"));
     assert_eq!(properties.correlation_data(), Some(&[1, 2][..]));
@@ -56,9 +56,28 @@ fn a_message_of_qos_0_has_neither_identifier_nor_dup() {
     }
 }
 
+/// MQTT-3.3.2-4: one that says "no text" is another than none.
+#[test]
+fn each_payload_format_indicator_is_kept_as_it_is() {
+    for (payload_is_utf8, written) in [
+        (None, "30 04 0001't' 00"),
+        (Some(false), "30 06 0001't' 02 0100"),
+        (Some(true), "30 06 0001't' 02 0101"),
+    ] {
+        let read = bytes(written);
+        let owned = publish(&read, Version::V5).properties.to_owned_properties();
+        let kept = owned.as_deref().and_then(|properties| properties.payload_is_utf8);
+        assert_eq!(kept, payload_is_utf8);
+        let head = PublishHead { topic: "t", properties: owned.as_deref(), ..Default::default() };
+        let mut out = Vec::new();
+        encode_publish(&mut out, Version::V5, &head, b"");
+        assert_eq!(out, read);
+    }
+}
+
 #[test]
 fn version_311_leaves_properties_out() {
-    let properties = Properties { payload_is_utf8: true, ..Properties::default() };
+    let properties = Properties { payload_is_utf8: Some(true), ..Properties::default() };
     let head = PublishHead {
         topic: "t",
         topic_alias: Some(1),

@@ -56,7 +56,7 @@ fn new_in_5<T: Clone + std::fmt::Debug + 'static>(
 }
 
 pub(super) fn message_properties() -> impl Strategy<Value = Option<Box<Properties>>> {
-    let fields = (any::<bool>(), of(text()), of(topic()), of(data()), pairs());
+    let fields = (of(any::<bool>()), of(text()), of(topic()), of(data()), pairs());
     fields.prop_map(|(payload_is_utf8, content_type, response_topic, correlation_data, user)| {
         let properties = Properties {
             payload_is_utf8,
