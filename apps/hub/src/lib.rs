@@ -26,6 +26,7 @@ mod refusals;
 mod reload;
 mod run;
 mod runtime_api;
+mod slice;
 mod socket;
 mod state;
 mod syncer;

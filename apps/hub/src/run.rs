@@ -30,11 +30,16 @@ use crate::hangup::{Hangup, Hangups};
 use crate::logs::Logs;
 use crate::problem::chain;
 use crate::reload;
+use crate::slice;
 use crate::state::StateFolder;
 use crate::workers::WorkerPool;
 
 /// Threads that serve workers and the control interface.
 const RUNTIME_THREADS: usize = 2;
+
+/// Slices of processor time of the event loop: the shortest that Linux gives. It mostly waits, and
+/// what it does when it wakes takes less than this.
+const LOOP_SLICE: Duration = Duration::from_micros(100);
 
 /// What a hub is started with.
 #[derive(Debug)]
@@ -122,9 +127,13 @@ impl RunningHub {
         let survey = tomte_sandbox::survey();
         let warnings = survey.missing.iter().map(|missing| missing.sentence.clone()).collect();
         tokio::spawn(pool.clone().run(received));
-        let event_loop = std::thread::Builder::new()
-            .name("tomte-loop".to_owned())
-            .spawn(move || event_loop.run())?;
+        let event_loop =
+            std::thread::Builder::new().name("tomte-loop".to_owned()).spawn(move || {
+                if let Err(error) = slice::run_in_slices_of(LOOP_SLICE) {
+                    tracing::debug!(%error, "the event loop keeps the slices that it was given");
+                }
+                event_loop.run()
+            })?;
         for (protocol, address) in &addresses {
             tracing::info!(protocol, address, "listening");
         }
