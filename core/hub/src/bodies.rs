@@ -295,6 +295,7 @@ pub(crate) fn message_of(record: &[u8], id: MessageId) -> Option<Message> {
     let message = match Record::decode(record).ok()? {
         Record::Accepted { message, .. }
         | Record::AcceptedFrom { message, .. }
+        | Record::AcceptedPart { message, .. }
         | Record::AcceptedWill { message, .. } => message,
         _ => return None,
     };

@@ -54,11 +54,6 @@ impl Chosen {
         !self.only.is_empty() || !self.renamed.is_empty() || self.withheld_by.is_some()
     }
 
-    /// Tells whether the message goes on under one second topic and nowhere else.
-    pub(crate) fn is_renamed_only(&self) -> bool {
-        self.renamed.len() == 1 && self.n_receiving() == 1 && self.functions.is_empty()
-    }
-
     /// Routes that may lead to a session.
     pub(crate) fn n_receiving(&self) -> usize {
         let lists = [&self.devices, &self.only, &self.renamed, &self.subscriber_routes];

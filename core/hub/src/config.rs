@@ -40,6 +40,10 @@ pub struct Limits {
     /// QoS 1 and 2 messages that a client may have unacknowledged, and that we have towards it
     /// unless it allows fewer.
     pub receive_maximum: u16,
+    /// QoS 2 messages that clients have not released yet, in all sessions together. What the receive
+    /// maximum allows, a session has in any case; more, because it left messages open on earlier
+    /// connections, only up to here.
+    pub max_unreleased: u32,
     /// Topic aliases that a client may use.
     pub topic_alias_maximum: u16,
     /// Topic aliases that are used towards a client that takes them.
@@ -90,6 +94,7 @@ impl Default for Limits {
         Self {
             max_packet: 1 << 20,
             receive_maximum: 64,
+            max_unreleased: 1 << 20,
             topic_alias_maximum: 16,
             topic_alias_maximum_out: 16,
             maximum_qos: QoS::ExactlyOnce,

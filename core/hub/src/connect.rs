@@ -85,15 +85,9 @@ impl Hub {
         connection.session = Some(index);
         connection.resumed = present;
         let window = connection.mqtt.receive_maximum_out().min(self.config.limits.receive_maximum);
-        // 3.1.1 cannot be told a limit; there are no more than identifiers.
-        let receive_maximum = match connect.version {
-            Version::V5 => self.config.limits.receive_maximum,
-            Version::V311 => u16::MAX,
-        };
         let session = self.session_mut(index).expect("it was just taken up");
         session.connection = Some(slot);
         session.machine.set_window(window);
-        session.machine.set_receive_maximum(receive_maximum);
         let session_serial = session.serial;
         if let Some(will) = &connect.will {
             self.keep_will(slot, session_serial, will);
@@ -430,6 +424,7 @@ impl Hub {
                 self.ledger.forget(kept);
             }
         }
+        self.n_unreleased -= session.machine.unreleased();
         let on_their_way: Vec<Waiting> =
             session.machine.drain().into_iter().map(Waiting::from).collect();
         let n_sent = on_their_way.len();

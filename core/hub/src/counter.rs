@@ -114,6 +114,8 @@ counters! {
     RefusedPublish => "tomte_refusals_total{what=\"publish\"}",
     /// Acknowledgements withheld because the journal failed.
     RefusedNotStored => "tomte_refusals_total{what=\"not_stored\"}",
+    /// QoS 2 messages of clients that had too many others open, which they had not released.
+    RefusedUnreleased => "tomte_refusals_total{what=\"unreleased\"}",
     /// Connections closed for a malformed packet or a breach of the protocol.
     ProtocolErrors => "tomte_connections_closed_total{reason=\"protocol_error\"}",
     /// Connections closed because nothing came within the keep-alive time.

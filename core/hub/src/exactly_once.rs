@@ -44,9 +44,6 @@ pub(crate) struct ReceivedId {
 pub(crate) struct KeptIds {
     pub(crate) sent: BTreeMap<u16, SentId>,
     pub(crate) received: BTreeMap<u16, ReceivedId>,
-    /// Those whose PUBREC said that the journal failed, and the messages, which are in memory all
-    /// the same. A client that lost the answer sends them again. Not in the journal.
-    refused: BTreeMap<u16, Option<MessageId>>,
 }
 
 impl KeptIds {
@@ -86,31 +83,37 @@ pub(crate) fn withdraw(
 impl Hub {
     /// Notes the packet identifier of a QoS 2 message. Tells whether the message is new and must
     /// be passed on; otherwise everything was said.
-    pub(crate) fn receive_exactly_once(&mut self, slot: Slot, packet_id: u16, dup: bool) -> bool {
+    pub(crate) fn receive_exactly_once(&mut self, slot: Slot, packet_id: u16) -> bool {
         let Some(connection) = self.connection(slot) else { return false };
         let (serial, Some(index)) = (connection.serial, connection.session) else { return false };
+        let limits = &self.config.limits;
+        let (most, own) = (limits.max_unreleased as usize, usize::from(limits.receive_maximum));
+        let is_full = self.n_unreleased >= most;
         let Some(session) = self.session_mut(index) else { return false };
-        // Without DUP the client knows that it was refused and uses the identifier anew.
-        let refused = session.ids.refused.remove(&packet_id).filter(|_| dup);
-        match (session.machine.receive_qos2(packet_id), refused) {
-            (Qos2Receive::First, None) => true,
-            (Qos2Receive::First, Some(message)) => {
-                self.keep_received(index, packet_id, message);
-                let reason = ReasonCode::Success;
-                self.acknowledge(Ack { slot, serial, kind: AckKind::Pubrec, packet_id, reason });
-                false
-            }
-            (Qos2Receive::Duplicate, _) => {
-                let reason = ReasonCode::Success;
-                self.acknowledge(Ack { slot, serial, kind: AckKind::Pubrec, packet_id, reason });
-                false
-            }
-            (Qos2Receive::TooMany, _) => {
-                let what = "more QoS 2 messages are open than the receive maximum allows";
-                self.breach(slot, ReasonCode::ReceiveMaximumExceeded, what);
-                false
-            }
+        if session.machine.receive_qos2(packet_id) == Qos2Receive::Duplicate {
+            let reason = ReasonCode::Success;
+            self.acknowledge(Ack { slot, serial, kind: AckKind::Pubrec, packet_id, reason });
+            return false;
         }
+        if is_full && session.machine.unreleased() > own {
+            session.machine.on_pubrel(packet_id);
+            self.refuse_unreleased(slot, packet_id);
+            return false;
+        }
+        self.n_unreleased += 1;
+        true
+    }
+
+    /// A client has left open what many connections brought, and more than all sessions together may
+    /// have open. Version 5 can say so of the message.
+    fn refuse_unreleased(&mut self, slot: Slot, packet_id: u16) {
+        self.counters.add(Counter::RefusedUnreleased);
+        let Some(connection) = self.connection(slot) else { return };
+        let (serial, reason) = (connection.serial, ReasonCode::QuotaExceeded);
+        if connection.mqtt.version() == Version::V311 {
+            return self.breach(slot, reason, "too many QoS 2 messages are not released");
+        }
+        self.acknowledge(Ack { slot, serial, kind: AckKind::Pubrec, packet_id, reason });
     }
 
     /// What the journal ties a QoS 2 message to: the session and the packet identifier.
@@ -138,24 +141,13 @@ impl Hub {
             return false;
         };
         let known = session.machine.on_pubrel(packet_id);
+        self.n_unreleased -= usize::from(known);
         if let Some(received) = session.ids.received.remove(&packet_id) {
             self.ledger.forget(received.kept);
             let record = Record::ReceiveEnded { session: session.serial, packet_id };
             self.ledger.note(|out| record.encode(out));
         }
         known
-    }
-
-    /// The journal failed to keep a received message: its identifier is free again, unless the
-    /// client never hears of that.
-    fn refuse_received(&mut self, index: u32, packet_id: u16) {
-        if let Some(session) = self.session_mut(index) {
-            let received = session.ids.received.get(&packet_id).copied();
-            if let Some(received) = received {
-                session.ids.refused.insert(packet_id, received.message);
-            }
-        }
-        self.end_received(index, packet_id);
     }
 
     pub(crate) fn on_pubrel(&mut self, slot: Slot, ack: &codec::Ack<'_>) {
@@ -307,17 +299,28 @@ impl Hub {
         let Some(connection) = self.connection(ack.slot).filter(|c| c.serial == ack.serial) else {
             return;
         };
-        let can_say = matches!(ack.kind, AckKind::Puback | AckKind::Pubrec)
-            && connection.mqtt.version() == Version::V5;
-        let session = connection.session;
-        if !can_say {
+        let (version, session) = (connection.mqtt.version(), connection.session);
+        if version == Version::V311 || !self.may_refuse(ack.kind, session) {
             self.send_disconnect(ack.slot, reason);
             return self.close(ack.slot, CloseReason::NotStored);
         }
         if let (AckKind::Pubrec, Some(index)) = (ack.kind, session) {
-            self.refuse_received(index, ack.packet_id);
+            self.end_received(index, ack.packet_id);
         }
         self.send_ack(Ack { reason, ..ack });
+    }
+
+    /// Tells whether a message may be refused that has been passed on in memory. After a PUBREC with
+    /// a failure the same packet identifier is another message (MQTT-4.3.3-9), so that one which the
+    /// client sends again, because it lost the PUBREC, would come twice. Only where the session ends
+    /// with the connection nothing is sent again.
+    fn may_refuse(&self, kind: AckKind, session: Option<u32>) -> bool {
+        let session = session.and_then(|index| self.sessions.get(index as usize)?.as_ref());
+        match kind {
+            AckKind::Puback => true,
+            AckKind::Pubrec => session.is_some_and(|session| !session.is_persistent()),
+            AckKind::Pubrel | AckKind::Pubcomp => false,
+        }
     }
 }
 

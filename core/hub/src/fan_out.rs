@@ -80,6 +80,8 @@ pub(crate) enum Receipt {
     Packet(u64, u16),
     /// A will that is over with this message.
     Will(u64),
+    /// The message of which it and others came; all of them count, or none.
+    Part(MessageId),
 }
 
 /// What became of a message.
@@ -100,6 +102,7 @@ pub(crate) struct Lazy<'a> {
     topic: &'a TopicName,
     id: MessageId,
     now: Time,
+    receipt: Option<Receipt>,
     message: Option<Arc<Message>>,
 }
 
@@ -110,7 +113,12 @@ impl<'a> Lazy<'a> {
         id: MessageId,
         now: Time,
     ) -> Self {
-        Self { incoming, topic, id, now, message: None }
+        Self { incoming, topic, id, now, receipt: incoming.receipt, message: None }
+    }
+
+    /// It is one of several messages that come of `of`.
+    pub(crate) fn is_part_of(&mut self, of: MessageId) {
+        self.receipt = Some(Receipt::Part(of));
     }
 
     pub(crate) fn incoming(&self) -> &'a Incoming<'a> {
@@ -192,14 +200,19 @@ impl Hub {
             self.count_unrouted(now, incoming, id, allowed);
             return Routed { message: id, allowed, matched: false };
         }
-        // What goes on under a second topic is stored first: the record of this one ends the receipt
-        // of a QoS 2 message.
+        let becomes_several = !self.chosen.renamed.is_empty();
+        if becomes_several {
+            lazy.is_part_of(id);
+        }
         let n_withheld = self.counters.get(Counter::Withheld);
         let rules = self.chosen.has_rules().then(|| self.apply_rules(now, &set, &view, &lazy));
         let mut n_receivers = self.deliver(now, &set, &mut lazy);
         if let Some((n_renamed, told)) = rules {
             n_receivers += n_renamed;
             self.tell_withheld(now, &set, id, &told);
+        }
+        if becomes_several {
+            self.end_parts(id, incoming.receipt);
         }
         let matched = n_receivers > 0;
         let is_withheld = self.counters.get(Counter::Withheld) > n_withheld;
@@ -224,7 +237,8 @@ impl Hub {
             self.retain(now, lazy);
         }
         if !durable.is_empty() {
-            self.store(lazy.get(), durable, incoming.receipt);
+            let receipt = lazy.receipt;
+            self.store(lazy.get(), durable, receipt);
         }
         n_subscribed + n_held + n_called
     }
@@ -470,8 +484,12 @@ impl Hub {
         let kept = self
             .ledger
             .keep(|out| record::encode_accepted_by(out, receipt, message, &destinations));
-        if let Some(Receipt::Will(number)) = receipt {
-            self.published_wills.push_back((kept.position, message.id, number));
+        match receipt {
+            Some(Receipt::Will(number)) => {
+                self.published_wills.push_back((kept.position, message.id, number));
+            }
+            Some(Receipt::Part(_)) => self.parts.push(message.id),
+            Some(Receipt::Packet(..)) | None => {}
         }
         let body = Some(Arc::clone(message));
         let bytes = message.topic.len() + message.payload.len();

@@ -20,6 +20,7 @@ use crate::fan_out::{Key, MatchSet};
 use crate::flow::{Flow, FlowEvent};
 use crate::hold::Holds;
 use crate::ledger::{Kept, Ledger};
+use crate::parts::Whole;
 use crate::password::{Attempts, Check};
 use crate::record::Record;
 use crate::session::{Owner, Session, Subscription};
@@ -117,8 +118,14 @@ pub struct Hub {
     /// Bytes of all of these.
     pub(crate) queued_bytes: u64,
     pub(crate) bodies: Bodies,
+    /// QoS 2 messages that clients have not released yet, in all sessions.
+    pub(crate) n_unreleased: usize,
     /// Messages that wills became and whose records are not safe yet, with the numbers of the wills.
     pub(crate) published_wills: VecDeque<(LogPosition, MessageId, u64)>,
+    /// What the message at hand has become so far, where it may become several.
+    pub(crate) parts: Vec<MessageId>,
+    /// Messages that became several and whose records are not safe yet.
+    pub(crate) wholes: VecDeque<Whole>,
     pub(crate) holds: Holds,
     pub(crate) scheduler: Scheduler,
     pub(crate) calls: Calls,
@@ -178,7 +185,10 @@ impl Hub {
             stored: HashMap::default(),
             queued_bytes: 0,
             bodies: Bodies::default(),
+            n_unreleased: 0,
             published_wills: VecDeque::new(),
+            parts: Vec::new(),
+            wholes: VecDeque::new(),
             holds: Holds::default(),
             scheduler: Scheduler::new(scheduling, resources),
             calls: Calls::new(seed),
@@ -400,6 +410,7 @@ impl Hub {
         let ledger_position = self.ledger.durable();
         self.ended.retain(|_, safe_at| *safe_at > ledger_position);
         while self.published_wills.pop_front_if(|(at, ..)| *at <= ledger_position).is_some() {}
+        while self.wholes.pop_front_if(|whole| whole.position <= ledger_position).is_some() {}
         let mut still_gated = Vec::new();
         for slot in std::mem::take(&mut self.gated) {
             match self.connection(slot) {

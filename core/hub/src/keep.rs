@@ -121,10 +121,13 @@ impl Hub {
         for will in wills.filter(|will| choose(&will.kept)) {
             will.write(ledger);
         }
+        let wholes = if confirm { self.rewrite_wholes(&receipts) } else { HashSet::new() };
+        let ledger = &mut self.ledger;
         // In the order in which they lie in the journal: what the hub writes follows from what came
         // in, not from the order of a hash map.
         let mut stored: Vec<_> =
             self.stored.iter_mut().filter(|(_, stored)| choose(&stored.kept)).collect();
+        stored.retain(|(id, _)| !wholes.contains(id));
         stored.sort_unstable_by_key(|(_, stored)| stored.kept.position);
         let mut in_journal = Vec::new();
         for (id, stored) in stored {

@@ -10,7 +10,7 @@
 //! `publish.rs`; *with a password?* `password.rs`; *subscribes?* `subscribe.rs`;
 //! *shares a subscription?* `shares.rs`;
 //! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?*
-//! `fan_out.rs`, `rules.rs`; *how does it reach them?* `deliver.rs`, `encode.rs`; *where does it
+//! `fan_out.rs`, `rules.rs`, `parts.rs`; *how does it reach them?* `deliver.rs`, `encode.rs`; *where does it
 //! wait?* `bodies.rs`; *how does a function run?* `calls.rs`; *what survives?* `record/`,
 //! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
 
@@ -33,6 +33,7 @@ mod hold;
 mod hub;
 mod keep;
 mod ledger;
+mod parts;
 mod password;
 mod publish;
 mod record;

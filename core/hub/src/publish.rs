@@ -151,9 +151,7 @@ impl Hub {
             return;
         }
         let session = connection.session;
-        if publish.qos == QoS::ExactlyOnce
-            && !self.receive_exactly_once(slot, publish.packet_id, publish.dup)
-        {
+        if publish.qos == QoS::ExactlyOnce && !self.receive_exactly_once(slot, publish.packet_id) {
             return;
         }
         let Some(connection) = self.connections[slot.index()].as_mut() else { return };

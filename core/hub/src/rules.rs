@@ -85,10 +85,8 @@ impl Hub {
         let mut told = Told::default();
         let mut n_receivers = 0;
         let first = std::mem::take(&mut self.chosen);
-        // Alone it carries the receipt of a QoS 2 message, so that no crash comes between them.
-        let receipt = lazy.incoming().receipt.filter(|_| first.is_renamed_only());
         for &index in &first.renamed {
-            n_receivers += self.send_renamed(now, index, view, (lazy, receipt), &mut told);
+            n_receivers += self.send_renamed(now, index, view, lazy, &mut told);
         }
         self.chosen = first;
         if !self.chosen.only.is_empty() && !self.chosen.subscribers {
@@ -105,7 +103,7 @@ impl Hub {
         now: Time,
         index: u32,
         view: &MessageView<'_>,
-        (first, receipt): (&Lazy<'_>, Option<Receipt>),
+        first: &Lazy<'_>,
         told: &mut Told,
     ) -> usize {
         let Some(topic) = self.second_topic(now, index, view, first.id()) else { return 0 };
@@ -113,7 +111,7 @@ impl Hub {
         let incoming = Incoming {
             topic: &topic,
             retain: false,
-            receipt,
+            receipt: Some(Receipt::Part(first.id())),
             cause: Some(first.id()),
             ..*first.incoming()
         };

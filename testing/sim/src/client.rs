@@ -23,6 +23,8 @@ const ALL_HELD: &str = "cmd/#";
 struct Link {
     conn: ConnId,
     ready: bool,
+    /// The session ends with the connection.
+    is_clean: bool,
     /// Messages that may be on their way unacknowledged.
     window: usize,
     /// Deliveries are answered in their order.
@@ -43,6 +45,8 @@ pub(crate) struct Client {
     received: HashSet<u16>,
     /// The session of the last CONNACK, by the oracle's count.
     generation: Option<u64>,
+    /// Its last session ended with its connection, whatever the next CONNACK says.
+    has_ended: bool,
     /// It forgot its session and may not take it up again (MQTT-3.2.2-4).
     must_be_clean: bool,
     wanted: BTreeMap<&'static str, QoS>,
@@ -81,6 +85,7 @@ impl World {
                 outbox: VecDeque::new(),
                 received: HashSet::new(),
                 generation: None,
+                has_ended: false,
                 must_be_clean: false,
                 wanted,
                 next_number: 1,
@@ -206,6 +211,7 @@ impl World {
         }
         if version == Version::V5 && self.rng.chance(100) {
             disconnect.session_expiry_seconds = Some(0);
+            self.clients[index].has_ended = true;
         }
         let mut bytes = Vec::new();
         codec::encode_disconnect(&mut bytes, version, &disconnect);

@@ -55,6 +55,8 @@ pub(crate) struct Durable {
     sessions: BTreeMap<u64, Session>,
     marks: HashSet<Mark>,
     messages: BTreeMap<MessageId, Kept>,
+    /// Parts of a message that do not count yet, with where they lie.
+    parts: BTreeMap<MessageId, Vec<(u64, Message, Vec<Destination>)>>,
     /// Wills that are not over, by number.
     wills: BTreeMap<u64, KeptWill>,
     /// Calls that ended, since the last look.
@@ -94,6 +96,23 @@ impl Durable {
                 self.part_of(session, |parts| {
                     parts.received.insert(packet_id, position);
                 });
+            }
+            Record::AcceptedPart { of, message, destinations } => {
+                self.parts.entry(of).or_default().push((position, message, destinations));
+            }
+            Record::AllAccepted { of, packet, will } => {
+                for (position, message, destinations) in self.parts.remove(&of).unwrap_or_default()
+                {
+                    self.accept(position, &message, destinations);
+                }
+                if let Some((session, packet_id)) = packet {
+                    self.part_of(session, |parts| {
+                        parts.received.insert(packet_id, position);
+                    });
+                }
+                if let Some(number) = will {
+                    self.wills.remove(&number);
+                }
             }
             Record::Received { session, packet_id } => {
                 self.part_of(session, |parts| {

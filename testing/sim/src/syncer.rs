@@ -43,7 +43,6 @@ impl World {
             Err(error) => {
                 self.log.tell(self.now, || format!("journal: {error}"));
                 self.coverage.hit("disk: a sync failed");
-                self.oracle.on_journal_failed();
                 host.hub.on_journal_failed(false);
                 self.begin_journal_anew();
             }

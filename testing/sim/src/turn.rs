@@ -206,7 +206,6 @@ impl World {
                     "disk: a commit failed"
                 });
                 host.journal.discard_batch();
-                self.oracle.on_journal_failed();
                 host.hub.on_journal_failed(error.is_full());
                 if error.is_poisoned() {
                     self.begin_journal_anew();

@@ -7,6 +7,7 @@
 
 mod fields;
 mod message;
+mod parts;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -188,6 +189,25 @@ pub enum Record {
         message: Message,
         /// Who is to get it.
         destinations: Vec<Destination>,
+    },
+    /// [`Record::Accepted`] of a message that is one of several which came of the same one. It counts
+    /// once [`Record::AllAccepted`] says that the others are written too.
+    AcceptedPart {
+        /// The message that they came of.
+        of: MessageId,
+        /// The message.
+        message: Message,
+        /// Who is to get it.
+        destinations: Vec<Destination>,
+    },
+    /// All messages that came of one are written and count, and what brought it is dealt with.
+    AllAccepted {
+        /// The message that they came of.
+        of: MessageId,
+        /// The session and the packet identifier, where it was one of QoS 2.
+        packet: Option<(u64, u16)>,
+        /// The will's number, where it was a will that is over now.
+        will: Option<u64>,
     },
     /// A message that was written before is still there, for these destinations and no others.
     Confirmed {
@@ -377,6 +397,10 @@ impl Record {
             Self::AcceptedWill { number, message, destinations } => {
                 encode_accepted_will(out, *number, message, destinations);
             }
+            Self::AcceptedPart { of, message, destinations } => {
+                w.accepted_part(*of, message, destinations);
+            }
+            Self::AllAccepted { of, packet, will } => w.all_accepted(*of, *packet, *will),
             Self::Confirmed { message, destinations } => {
                 encode_confirmed(out, *message, destinations);
             }
@@ -432,6 +456,7 @@ pub(crate) fn encode_accepted_by(
             encode_accepted_from(out, (session, packet_id), message, destinations);
         }
         Some(Receipt::Will(number)) => encode_accepted_will(out, number, message, destinations),
+        Some(Receipt::Part(of)) => Writer(out).accepted_part(of, message, destinations),
     }
 }
 
@@ -521,6 +546,8 @@ impl Reader<'_> {
                 message: MessageId(self.number("message number")?),
                 destinations: self.destinations()?,
             }),
+            23 => self.accepted_part(),
+            24 => self.all_accepted(),
             30 => Ok(Record::Moved {
                 message: MessageId(self.u64("message number")?),
                 destination: self.destination()?,

@@ -110,6 +110,9 @@ fn records() -> Vec<Record> {
         },
         Record::WillOver { number: 9 },
         Record::AcceptedWill { number: 9, message: message(), destinations: vec![] },
+        Record::AcceptedPart { of: MessageId(6), message: message(), destinations: vec![] },
+        Record::AllAccepted { of: MessageId(6), packet: Some((1, 65_535)), will: None },
+        Record::AllAccepted { of: MessageId(6), packet: None, will: Some(9) },
         Record::Confirmed {
             message: MessageId(7),
             destinations: vec![Destination::Session {

@@ -91,6 +91,8 @@ pub struct Recovery {
     messages: BTreeMap<MessageId, FoundMessage>,
     retained: BTreeMap<TopicName, (Message, Kept)>,
     wills: BTreeMap<u64, Box<KeptWill>>,
+    /// Messages that came of one, as long as the record is missing that all of them are written.
+    parts: BTreeMap<MessageId, Vec<MessageId>>,
     next_message: MessageId,
     next_session: u64,
 }
@@ -190,6 +192,24 @@ impl Recovery {
                 self.wills.remove(&number);
                 self.accepted(message, destinations, kept);
             }
+            Record::AcceptedPart { of, message, destinations } => {
+                self.next_message = self.next_message.max(of.next());
+                self.parts.entry(of).or_default().push(message.id);
+                self.accepted(message, destinations, kept);
+            }
+            Record::AllAccepted { of, packet, will } => {
+                self.parts.remove(&of);
+                if let Some((session, packet_id)) = packet
+                    && let Some(session) = self.sessions.get_mut(&session)
+                {
+                    let (position, message) = (kept.position, Some(of));
+                    let found = FoundReceived { position, message, kept: None };
+                    session.received.insert(packet_id, found);
+                }
+                if let Some(number) = will {
+                    self.wills.remove(&number);
+                }
+            }
             Record::Confirmed { message, destinations } => {
                 if let Some(found) = self.messages.get_mut(&message) {
                     found.destinations = destinations;
@@ -233,6 +253,13 @@ impl Recovery {
         self.next_message = self.next_message.max(sent.message.next());
         if let Some(session) = self.sessions.get_mut(&session) {
             session.sent.insert(packet_id, sent);
+        }
+    }
+
+    /// Forgets messages that came of one with others, of which a crash tore some off.
+    fn drop_torn_parts(&mut self) {
+        for part in std::mem::take(&mut self.parts).into_values().flatten() {
+            self.messages.remove(&part);
         }
     }
 

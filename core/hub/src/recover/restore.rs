@@ -53,7 +53,7 @@ impl Hub {
     pub fn recover(
         &mut self,
         now: Time,
-        recovery: Recovery,
+        mut recovery: Recovery,
         segments: Vec<(LogPosition, u64)>,
         next: LogPosition,
         mut read: impl FnMut(LogPosition) -> Option<Vec<u8>>,
@@ -64,6 +64,7 @@ impl Hub {
             unreadable += u64::from(message.is_none());
             message.map(Arc::new)
         };
+        recovery.drop_torn_parts();
         self.ledger.restored(segments, next);
         self.next_message = recovery.next_message.max(self.next_message);
         self.next_session = recovery.next_session.max(self.next_session);
@@ -127,6 +128,7 @@ impl Hub {
                 self.ledger.keep(|out| record.encode(out))
             };
             session.machine.restore_received(packet_id);
+            self.n_unreleased += 1;
             session.ids.received.insert(packet_id, ReceivedId { message, kept });
         }
     }

@@ -4,7 +4,7 @@ use tomte_base::QoS;
 use tomte_mqtt::codec::{Ack, Connect, Packet, PublishHead, ReasonCode, Version};
 
 use super::harness::{BOTH, Bed, R, Step, config, encoded, encoded_publish, open};
-use crate::{CloseReason, Record, Slot};
+use crate::{CloseReason, Counter, Record, Slot};
 
 const OK: ReasonCode = ReasonCode::Success;
 
@@ -253,33 +253,122 @@ fn more_open_messages_than_the_receive_maximum_end_the_connection() {
         publish(&mut bed, sender, "1", packet_id, false);
     }
     assert_eq!(bed.received(sender).last().unwrap(), "disconnect ReceiveMaximumExceeded");
-    // Those that are open count on the next connection too.
+}
+
+/// Source: MQTT 5, 4.9: neither send quota nor receive maximum belong to the state of the session.
+#[test]
+fn what_an_earlier_connection_left_open_does_not_count_against_the_receive_maximum() {
+    let mut config = open();
+    config.limits.receive_maximum = 2;
+    let mut bed = Bed::new(config);
+    let sender = bed.connect_kept("s", Version::V5);
+    for packet_id in [1, 2] {
+        publish(&mut bed, sender, "1", packet_id, false);
+    }
+    bed.drop_connection(sender);
     let back = bed.connect_kept("s", Version::V5);
-    publish(&mut bed, back, "1", 3, false);
-    assert_eq!(bed.received(back).last().unwrap(), "disconnect ReceiveMaximumExceeded");
+    for packet_id in [3, 4, 5] {
+        publish(&mut bed, back, "1", packet_id, false);
+    }
+    let expected = ["pubrec 3 Success", "pubrec 4 Success", "disconnect ReceiveMaximumExceeded"];
+    assert_eq!(bed.received(back)[1..], expected);
 }
 
 #[test]
-fn a_full_disk_is_told_in_version_5_and_ends_the_connection_in_3_1_1() {
+fn what_many_connections_leave_open_is_bounded_and_every_session_has_its_receive_maximum() {
+    for version in BOTH {
+        let mut config = open();
+        (config.limits.receive_maximum, config.limits.max_unreleased) = (2, 5);
+        let mut bed = Bed::new(config);
+        for round in 0..3 {
+            let hoarder = bed.connect_kept("hoarder", version);
+            for packet_id in [1, 2] {
+                publish(&mut bed, hoarder, "1", 2 * round + packet_id, false);
+            }
+            let answer = bed.received(hoarder).pop().unwrap();
+            match (round, version) {
+                (2, Version::V5) => assert_eq!(answer, "pubrec 6 QuotaExceeded"),
+                (2, Version::V311) => assert_eq!(answer, "pubrec 5 Success"),
+                _ => assert!(answer.ends_with("Success"), "{answer}"),
+            }
+            bed.drop_connection(hoarder);
+        }
+        assert_eq!(bed.hub.n_unreleased, 5);
+        assert_eq!(bed.hub.counters.get(Counter::RefusedUnreleased), 1);
+        let other = bed.connect_kept("other", version);
+        for packet_id in [1, 2] {
+            publish(&mut bed, other, "1", packet_id, false);
+        }
+        assert_eq!(bed.received(other)[1..], ["pubrec 1 Success", "pubrec 2 Success"]);
+        // A message that is known is answered whatever is full, and a released one makes room.
+        let hoarder = bed.connect_kept("hoarder", version);
+        publish(&mut bed, hoarder, "1", 1, true);
+        for packet_id in [1, 2, 3] {
+            bed.step(hoarder, Step::Pubrel, packet_id, OK);
+        }
+        publish(&mut bed, hoarder, "1", 9, false);
+        let answers = bed.received(hoarder);
+        assert_eq!(answers[1], "pubrec 1 Success");
+        assert_eq!(answers.last().unwrap(), "pubrec 9 Success");
+    }
+}
+
+#[test]
+fn what_is_not_released_is_counted_through_crashes_and_ends_of_sessions() {
+    let mut bed = Bed::new(open());
+    let kept = bed.connect_kept("kept", Version::V5);
+    let clean = bed.connect("", "clean", true);
+    for slot in [kept, clean] {
+        publish(&mut bed, slot, "1", 1, false);
+        publish(&mut bed, slot, "1", 2, false);
+    }
+    assert_eq!(bed.hub.n_unreleased, 4);
+    bed.drop_connection(clean);
+    assert_eq!(bed.hub.n_unreleased, 2);
+    bed.crash(open());
+    assert_eq!(bed.hub.n_unreleased, 2);
+    let kept = bed.connect_kept("kept", Version::V5);
+    bed.step(kept, Step::Pubrel, 1, OK);
+    bed.step(kept, Step::Pubrel, 1, OK);
+    assert_eq!(bed.hub.n_unreleased, 1);
+    bed.connect("", "kept", true);
+    assert_eq!(bed.hub.n_unreleased, 0);
+}
+
+/// A sender whose session is kept cannot be refused by PUBREC: if that is lost, it sends the message
+/// again, and then it is a new one (MQTT-4.3.3-9).
+#[test]
+fn a_full_disk_ends_the_connection_of_a_kept_session() {
     for version in BOTH {
         let (mut bed, sender, receiver) = pair(version);
         bed.drop_connection(receiver);
         bed.disk_full = true;
         publish(&mut bed, sender, "1", 7, false);
         bed.disk_full = false;
+        assert_eq!(bed.closed, [(sender, CloseReason::NotStored)]);
         if version == Version::V5 {
-            assert_eq!(bed.received(sender), ["pubrec 7 QuotaExceeded"]);
-            publish(&mut bed, sender, "2", 7, false);
-            assert_eq!(bed.received(sender), ["pubrec 7 Success"], "the identifier was free");
-        } else {
-            assert_eq!(bed.closed, [(sender, CloseReason::NotStored)]);
-            let back = bed.connect_kept("s", version);
-            publish(&mut bed, back, "1", 7, true);
-            assert_eq!(bed.received(back)[1..], ["pubrec 7 Success"]);
-            let back = bed.connect_kept("r", version);
-            assert_eq!(bed.received(back)[1..], ["publish a 1 qos=2 id=1"]);
+            assert_eq!(bed.received(sender), ["disconnect QuotaExceeded"]);
         }
+        let back = bed.connect_kept("s", version);
+        publish(&mut bed, back, "1", 7, true);
+        assert_eq!(bed.received(back)[1..], ["pubrec 7 Success"]);
+        let back = bed.connect_kept("r", version);
+        assert_eq!(bed.received(back)[1..], ["publish a 1 qos=2 id=1"]);
     }
+}
+
+#[test]
+fn a_full_disk_is_told_by_pubrec_where_nothing_can_be_sent_again() {
+    let (mut bed, _, receiver) = pair(Version::V5);
+    bed.drop_connection(receiver);
+    let sender = bed.connect("", "clean", true);
+    bed.received(sender);
+    bed.disk_full = true;
+    publish(&mut bed, sender, "1", 7, false);
+    bed.disk_full = false;
+    assert_eq!(bed.received(sender), ["pubrec 7 QuotaExceeded"]);
+    publish(&mut bed, sender, "2", 7, false);
+    assert_eq!(bed.received(sender), ["pubrec 7 Success"], "the identifier was free");
 }
 
 #[test]
@@ -380,17 +469,27 @@ fn packet_identifiers_move_with_their_session_when_its_expiry_changes() {
     assert!(moved.iter().any(|r| matches!(r, Record::Subscribed { .. })));
 }
 
+/// Wherever the crash tears what makes the failure good, sender and receiver see the message once.
 #[test]
-fn a_refusal_that_the_client_lost_does_not_bring_the_message_twice() {
-    let (mut bed, sender, receiver) = pair(Version::V5);
-    bed.drop_connection(receiver);
-    bed.disk_full = true;
-    publish(&mut bed, sender, "1", 7, false);
-    bed.disk_full = false;
-    bed.drop_connection(sender);
-    let sender = bed.connect_kept("s", Version::V5);
-    publish(&mut bed, sender, "1", 7, true);
-    assert_eq!(bed.received(sender)[1..], ["pubrec 7 Success"]);
-    let (_, _, to_receiver, _) = crash(&mut bed, Version::V5);
-    assert_eq!(to_receiver, ["publish a 1 qos=2 id=1"]);
+fn a_message_that_a_failing_journal_did_not_take_comes_once_through_a_crash() {
+    for version in BOTH {
+        let (mut bed, sender, receiver) = pair(version);
+        bed.drop_connection(receiver);
+        bed.disk_full = true;
+        publish(&mut bed, sender, "1", 7, false);
+        bed.disk_full = false;
+        let start = bed.log.len();
+        bed.connect_kept("s", version);
+        let whole = bed.log.clone();
+        assert!(whole.len() > start + 3);
+        for end in start..=whole.len() {
+            let mut torn = Bed::new(open());
+            torn.log = whole[..end].to_vec();
+            let (sender, receiver, mut to_receiver, _) = crash(&mut torn, version);
+            publish(&mut torn, sender, "1", 7, true);
+            assert_eq!(torn.received(sender), ["pubrec 7 Success"], "torn at {end}");
+            to_receiver.extend(torn.received(receiver));
+            assert_eq!(to_receiver.len(), 1, "torn at {end}: {to_receiver:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod exactly_once;
 mod exactly_once_model;
 mod harness;
 mod messages;
+mod parts;
 mod passwords;
 mod promises;
 mod protocol;

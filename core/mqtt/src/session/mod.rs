@@ -21,7 +21,8 @@
 //! each acknowledgement for the others. New messages wait until the old ones are sent:
 //! [`Session::window`] is zero until then.
 //!
-//! *Bounds.* In flight: the window, at most 65,535. Received: the receive maximum given to the peer.
+//! *Bounds.* In flight: the window, at most 65,535. Received: 65,535, as there are no more identifiers;
+//! the receive maximum counts for each connection anew (4.9), so [`crate::connection`] enforces it.
 //! Nothing is allocated before the first message.
 
 mod in_flight;
@@ -71,8 +72,6 @@ pub enum Qos2Receive {
     First,
     /// Sent again: send PUBREC, with success, and do not pass the message on (MQTT-4.3.3-10).
     Duplicate,
-    /// More are open than the receive maximum allows: close with Receive Maximum exceeded.
-    TooMany,
 }
 
 /// A packet to send again on a new connection.
@@ -105,8 +104,6 @@ pub struct Session<M> {
     deferred: Option<Box<VecDeque<u16>>>,
     /// How many messages the peer takes at once.
     window: u16,
-    /// How many QoS 2 messages the peer may have open at once.
-    receive_maximum: u16,
 }
 
 impl<M: Clone> Default for Session<M> {
@@ -124,7 +121,6 @@ impl<M: Clone> Session<M> {
             received: HashSet::default(),
             deferred: None,
             window: u16::MAX,
-            receive_maximum: u16::MAX,
         }
     }
 
@@ -142,11 +138,6 @@ impl<M: Clone> Session<M> {
             self.in_flight.in_order().into_iter().filter(|(_, phase)| !phase.is_released());
         let deferred: VecDeque<u16> = messages.skip(allowed).map(|(id, _)| id).collect();
         self.deferred = Some(deferred).filter(|ids| !ids.is_empty()).map(Box::new);
-    }
-
-    /// Sets how many QoS 2 messages the peer may have open, as CONNACK told it.
-    pub fn set_receive_maximum(&mut self, receive_maximum: u16) {
-        self.receive_maximum = receive_maximum.max(1);
     }
 
     /// Returns how many new messages of QoS 1 and 2 may be sent now.
@@ -270,14 +261,14 @@ impl<M: Clone> Session<M> {
     /// A message that is refused with a failing PUBREC is done with at once: call
     /// [`on_pubrel`](Self::on_pubrel) for it.
     pub fn receive_qos2(&mut self, id: u16) -> Qos2Receive {
-        if self.received.contains(&id) {
-            Qos2Receive::Duplicate
-        } else if self.received.len() >= usize::from(self.receive_maximum) {
-            Qos2Receive::TooMany
-        } else {
-            self.received.insert(id);
-            Qos2Receive::First
-        }
+        if self.received.insert(id) { Qos2Receive::First } else { Qos2Receive::Duplicate }
+    }
+
+    /// Returns how many QoS 2 messages of the peer are not released yet, whatever connection brought
+    /// them.
+    #[must_use]
+    pub fn unreleased(&self) -> usize {
+        self.received.len()
     }
 
     /// Forgets the received QoS 2 message `id` and tells whether it was known. The answer is

@@ -145,8 +145,6 @@ impl World {
         self.unanswered.clear();
         self.window = window;
         self.sender.set_window(window);
-        // The receive set may hold messages of earlier lines beside those of this window.
-        self.receiver.set_receive_maximum(1_000);
         let redeliveries = self.sender.resume().map(wire).collect();
         self.redeliver(redeliveries);
     }

@@ -214,15 +214,17 @@ fn a_received_message_of_qos_2_is_new_once_until_it_is_released() {
 }
 
 #[test]
-fn received_messages_of_qos_2_are_bounded_by_the_receive_maximum() {
+fn received_messages_of_qos_2_are_counted_until_they_are_released() {
     let mut session = session();
-    session.set_receive_maximum(2);
-    assert_eq!(session.receive_qos2(1), Qos2Receive::First);
-    assert_eq!(session.receive_qos2(2), Qos2Receive::First);
-    assert_eq!(session.receive_qos2(3), Qos2Receive::TooMany);
-    assert_eq!(session.receive_qos2(2), Qos2Receive::Duplicate);
-    session.on_pubrel(1);
-    assert_eq!(session.receive_qos2(3), Qos2Receive::First);
+    for id in [1, 2, 2, u16::MAX] {
+        session.receive_qos2(id);
+    }
+    assert_eq!(session.unreleased(), 3);
+    session.on_pubrel(2);
+    session.set_window(1);
+    assert_eq!(session.unreleased(), 2, "a new connection changes nothing");
+    session.drain();
+    assert_eq!(session.unreleased(), 0);
 }
 
 #[test]

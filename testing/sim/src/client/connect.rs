@@ -23,7 +23,9 @@ impl World {
         let delay_seconds = if delayed { *self.rng.pick(&DELAYS) } else { 0 };
         let largest = (!self.calm && self.rng.chance(100)).then_some(200);
         let client = &mut self.clients[index];
-        client.link = Some(Link { conn, ready: false, window: 4, last_ack: self.now });
+        let is_clean = if version == Version::V5 { client.clean } else { clean };
+        let (window, last_ack) = (4, self.now);
+        client.link = Some(Link { conn, ready: false, is_clean, window, last_ack });
         let mark = Mark {
             publisher: 1_000 + u32::try_from(index).expect("few"),
             number: client.next_number,
@@ -60,6 +62,8 @@ impl World {
         let clean = client.clean || client.must_be_clean || (!self.calm && self.rng.chance(60));
         if clean {
             self.clients[index].must_be_clean = true;
+        }
+        if std::mem::take(&mut self.clients[index].has_ended) || clean {
             self.forget_session(index);
         }
         clean

@@ -16,6 +16,9 @@ pub(super) struct Outgoing {
     pub(super) sent_on: Option<ConnId>,
     /// PUBREC came.
     is_released: bool,
+    /// PUBREL was first sent on an earlier connection, so that it takes nothing of the window of this
+    /// one (MQTT 5, 4.9).
+    is_left_over: bool,
 }
 
 impl Outgoing {
@@ -55,7 +58,13 @@ impl World {
             let client = &mut self.clients[index];
             let packet_id = client.packet_id();
             let (head, sent_on) = (message, None);
-            client.outbox.push_back(Outgoing { packet_id, head, sent_on, is_released: false });
+            client.outbox.push_back(Outgoing {
+                packet_id,
+                head,
+                sent_on,
+                is_released: false,
+                is_left_over: false,
+            });
         }
         self.send_outbox(index);
     }
@@ -88,7 +97,13 @@ impl World {
         let (conn, version) = (link.conn, client.version);
         let mut bytes = Vec::new();
         let (mut again, mut words) = (0, String::new());
-        for outgoing in client.outbox.iter_mut().take(link.window) {
+        let mut room = link.window;
+        for outgoing in &mut client.outbox {
+            outgoing.is_left_over |= outgoing.is_released && outgoing.sent_on != Some(conn);
+            if room == 0 && !outgoing.is_left_over {
+                break;
+            }
+            room -= usize::from(!outgoing.is_left_over);
             if outgoing.sent_on == Some(conn) {
                 continue;
             }

@@ -115,6 +115,8 @@ impl World {
         self.clients[index].generation = generation;
         let Some(link) = &mut self.clients[index].link else { return };
         link.ready = true;
+        self.clients[index].has_ended |= link.is_clean;
+        let Some(link) = &mut self.clients[index].link else { return };
         link.window = usize::from(connack.properties.receive_maximum.unwrap_or(4));
         if !present || self.rng.chance(200) {
             for (filter, qos) in self.clients[index].wanted.clone() {

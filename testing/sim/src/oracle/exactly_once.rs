@@ -117,18 +117,6 @@ impl Oracle {
         }
     }
 
-    /// A commit fails. What is refused now is in the memory of the hub all the same, and a client that
-    /// does not hear of the refusal sends it again.
-    pub(crate) fn on_journal_failed(&mut self) {
-        let open = self.lines.values().flat_map(|line| line.open.values().flatten());
-        let marks: Vec<Mark> = open.copied().collect();
-        for mark in marks {
-            if let Some(published) = self.published.get_mut(&mark) {
-                published.is_doubtful = true;
-            }
-        }
-    }
-
     /// A client does not know of its session any more.
     pub(crate) fn on_session_forgotten(&mut self, device: Option<&'static str>, id: &str) {
         self.seen.entry((device, id.to_owned())).or_default().epoch += 1;
@@ -140,8 +128,7 @@ impl Oracle {
         let is_once = publish.qos == QoS::ExactlyOnce
             && !publish.retain
             && !published.retain
-            && !published.is_held
-            && !published.is_doubtful;
+            && !published.is_held;
         let seen = self.seen.entry(key.clone()).or_default();
         if is_once && !seen.once.insert((seen.epoch, mark)) {
             self.blame(|| format!("{} receives {mark} of QoS 2 twice", key.1));

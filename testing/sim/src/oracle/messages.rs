@@ -37,8 +37,6 @@ pub(super) struct Published {
     pub(super) n_crashes: u64,
     /// A route holds it for a device that is away.
     pub(super) is_held: bool,
-    /// Its publisher may not know that it was refused.
-    pub(super) is_doubtful: bool,
 }
 
 /// A message that may be the retained one of its topic; without a mark it cleared the topic.
@@ -104,7 +102,6 @@ impl Oracle {
             to_functions: BTreeSet::new(),
             n_crashes: self.n_crashes,
             is_held: false,
-            is_doubtful: false,
         };
         let known = self.published.entry(mark).or_insert_with(fresh);
         known.times += 1;
