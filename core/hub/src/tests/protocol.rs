@@ -30,6 +30,7 @@ fn a_malformed_connect_of_5_is_told_why() {
     let slot = bed.open("", Version::V5);
     bed.send(slot, b"\x10\x0e\x00\x04MQTT\x05\x03\x00\x0a\x00\x00\x01c");
     assert_eq!(bed.received(slot), ["connack MalformedPacket present=false"]);
+    assert!(bed.is_closed(slot));
 }
 
 #[test]
@@ -37,7 +38,8 @@ fn an_unknown_protocol_level_is_answered_with_1() {
     let mut bed = Bed::broker();
     let slot = bed.open("", Version::V311);
     bed.send(slot, b"\x10\x0d\x00\x04MQTT\x09\x02\x00\x0a\x00\x01c");
-    assert_eq!(bed.received(slot), ["connack UnsupportedProtocolVersion present=false"]);
+    assert_eq!(bed.received_bytes(slot), [0x20, 2, 0, 1]);
+    assert!(bed.is_closed(slot));
 }
 
 #[test]
@@ -271,6 +273,7 @@ fn enhanced_authentication_is_refused_and_auth_without_it_is_a_breach() {
     hello.properties.authentication_method = Some("SCRAM-SHA-1");
     let slot = bed.connect_with(&hello);
     assert_eq!(bed.received(slot), ["connack BadAuthenticationMethod present=false"]);
+    assert!(bed.is_closed(slot));
     let slot = bed.client(Version::V5, "d");
     let auth = codec::Auth {
         reason: ReasonCode::ReAuthenticate,
@@ -279,6 +282,7 @@ fn enhanced_authentication_is_refused_and_auth_without_it_is_a_breach() {
     };
     bed.send_packet(slot, &Packet::Auth(auth));
     assert_eq!(bed.received(slot), ["disconnect ProtocolError"]);
+    assert!(bed.is_breach(slot));
 }
 
 #[test]
@@ -302,7 +306,8 @@ fn an_empty_identifier_of_311_without_a_clean_session_is_refused_with_2() {
     let mut bed = Bed::broker();
     let hello = Connect { clean_start: false, ..Connect::new(Version::V311, "") };
     let slot = bed.connect_with(&hello);
-    assert_eq!(bed.received(slot), ["connack ClientIdentifierNotValid present=false"]);
+    assert_eq!(bed.received_bytes(slot), [0x20, 2, 0, 2]);
+    assert!(bed.is_closed(slot));
 }
 
 /// Proves: MQT-1.

@@ -398,15 +398,19 @@ fn qos2_that_left_for_a_member_goes_to_no_other_and_what_waited_does() {
 /// MQTT-4.8.2-6: a refusal is for good.
 #[test]
 fn what_a_member_refused_goes_to_no_other() {
-    let mut bed = Bed::broker();
-    let group = members(&mut bed, 2, QoS::AtLeastOnce);
-    let sender = sender(&mut bed);
-    bed.publish(sender, "a/b", "1", QoS::AtLeastOnce, 1);
-    assert_eq!(payloads(&mut bed, &group), [vec!["1"], vec![]]);
     let refusal = Ack::with_reason(1, ReasonCode::NotAuthorized);
-    bed.send_packet(group[0], &Packet::Puback(refusal));
-    bed.drop_connection(group[0]);
-    assert!(bed.received(group[1]).is_empty());
+    for (qos, refuses) in
+        [(QoS::AtLeastOnce, Packet::Puback(refusal)), (QoS::ExactlyOnce, Packet::Pubrec(refusal))]
+    {
+        let mut bed = Bed::broker();
+        let group = members(&mut bed, 2, qos);
+        let sender = sender(&mut bed);
+        bed.publish(sender, "a/b", "1", qos, 1);
+        assert_eq!(payloads(&mut bed, &group), [vec!["1"], vec![]]);
+        bed.send_packet(group[0], &refuses);
+        bed.drop_connection(group[0]);
+        assert!(bed.received(group[1]).is_empty());
+    }
 }
 
 #[test]

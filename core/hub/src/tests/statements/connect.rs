@@ -35,14 +35,17 @@ fn a_client_that_is_silent_for_one_and_a_half_keep_alives_is_closed_and_leaves_i
     }
 }
 
-/// 3.1.2.10 of both standards.
+/// 3.1.2.10 of both standards; MQTT-4.1.0-1 and -2 of 3.1.1, MQTT-4.1.0-1 of 5.
 #[test]
-fn a_client_without_keep_alive_may_be_silent_for_ever() {
+fn a_client_without_keep_alive_may_be_silent_for_ever_and_keeps_its_session() {
     for version in BOTH {
         let mut bed = Bed::broker();
         let slot = bed.client(version, "c");
-        bed.advance(seconds(1_000_000));
-        assert!(!bed.is_closed(slot));
+        bed.subscribe(slot, "a", QOS0);
+        bed.received(slot);
+        bed.advance(seconds(100_000_000));
+        bed.publish(slot, "a", "x", QOS0, 0);
+        assert_eq!(bed.received(slot), ["publish a x qos=0 id=0"]);
     }
 }
 

@@ -189,3 +189,53 @@ fn an_identifier_of_qos_2_that_was_refused_stands_for_a_new_message() {
     assert_eq!(bed.received(publisher), ["pubrec 7 NotAuthorized", "pubrec 7 Success"]);
     assert_eq!(bed.received(slot), ["publish a 2 qos=0 id=0"]);
 }
+
+/// MQTT-3.1.2-5 and MQTT-4.5.0-1 of 3.1.1, MQTT-4.5.0-1 of 5.
+#[test]
+fn what_comes_while_a_client_is_away_waits_for_it() {
+    for version in BOTH {
+        let mut bed = Bed::broker();
+        let publisher = bed.client(Version::V5, "p");
+        let slot = bed.connect_kept("s", version);
+        for (filter, qos) in [("one", QOS1), ("two", QOS2), ("zero", QOS0)] {
+            bed.subscribe(slot, filter, qos);
+        }
+        bed.disconnect(slot, ReasonCode::Success);
+        for (id, topic) in [(1, "one"), (2, "two"), (3, "zero"), (4, "other"), (5, "two")] {
+            bed.publish(publisher, topic, &id.to_string(), QOS2, id);
+        }
+        let slot = bed.connect_kept("s", version);
+        let expect = [
+            "connack Success present=true",
+            "publish one 1 qos=1 id=1",
+            "publish two 2 qos=2 id=2",
+            "publish two 5 qos=2 id=3",
+        ];
+        assert_eq!(bed.received(slot), expect, "{version:?}");
+    }
+}
+
+/// MQTT-4.8.2-4.
+#[test]
+fn a_message_of_qos_2_on_its_way_to_a_member_is_completed_when_it_comes_back() {
+    let mut bed = Bed::broker();
+    let member = bed.connect_kept("member", Version::V5);
+    bed.subscribe(member, "$share/g/a", QOS2);
+    let publisher = bed.client(Version::V5, "p");
+    bed.publish(publisher, "a", "x", QOS2, 1);
+    bed.drop_connection(member);
+    let other = bed.client(Version::V5, "other");
+    bed.subscribe(other, "$share/g/a", QOS2);
+    bed.received(other);
+    let member = bed.connect_kept("member", Version::V5);
+    assert_eq!(bed.received(member)[1..], ["publish a x qos=2 id=1 dup"]);
+    bed.step(member, Step::Pubrec, 1, ReasonCode::Success);
+    bed.drop_connection(member);
+    let member = bed.connect_kept("member", Version::V5);
+    assert_eq!(bed.received(member)[1..], ["pubrel 1 Success"]);
+    bed.step(member, Step::Pubcomp, 1, ReasonCode::Success);
+    bed.drop_connection(member);
+    let member = bed.connect_kept("member", Version::V5);
+    assert_eq!(bed.received(member), ["connack Success present=true"]);
+    assert!(bed.received(other).is_empty());
+}

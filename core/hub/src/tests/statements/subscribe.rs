@@ -181,19 +181,27 @@ fn unsubscribe_compares_filters_by_character_and_is_always_answered() {
 
 #[test]
 fn unsubscribe_stops_new_messages_and_completes_those_on_their_way() {
-    let mut bed = Bed::broker();
-    let publisher = bed.client(Version::V5, "p");
-    let subscriber = bed.connect_kept("s", Version::V5);
-    bed.subscribe(subscriber, "a", QOS2);
-    bed.publish(publisher, "a", "1", QOS2, 1);
-    bed.received(subscriber);
-    bed.unsubscribe(subscriber, &["a"]);
-    bed.publish(publisher, "a", "2", QOS2, 2);
-    assert_eq!(bed.received(subscriber), ["unsuback [Success]"]);
-    bed.drop_connection(subscriber);
-    let subscriber = bed.connect_kept("s", Version::V5);
-    let expect = ["connack Success present=true", "publish a 1 qos=2 id=1 dup"];
-    assert_eq!(bed.received(subscriber), expect);
+    for version in BOTH {
+        let mut bed = Bed::broker();
+        let publisher = bed.client(Version::V5, "p");
+        let subscriber = bed.connect_kept("s", version);
+        bed.subscribe(subscriber, "a", QOS2);
+        bed.publish(publisher, "a", "1", QOS2, 1);
+        bed.publish(publisher, "a", "2", QOS1, 2);
+        bed.received(subscriber);
+        bed.unsubscribe(subscriber, &["a"]);
+        bed.publish(publisher, "a", "3", QOS2, 3);
+        let answer = if version == Version::V5 { "unsuback [Success]" } else { "unsuback []" };
+        assert_eq!(bed.received(subscriber), [answer]);
+        bed.drop_connection(subscriber);
+        let subscriber = bed.connect_kept("s", version);
+        let expect = [
+            "connack Success present=true",
+            "publish a 1 qos=2 id=1 dup",
+            "publish a 2 qos=1 id=2 dup",
+        ];
+        assert_eq!(bed.received(subscriber), expect, "{version:?}");
+    }
 }
 
 #[test]

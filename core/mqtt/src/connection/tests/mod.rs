@@ -1,11 +1,11 @@
+mod details;
+
 use std::time::Duration;
 
 use tomte_base::{QoS, Time, TopicName};
 
 use super::*;
-use crate::codec::{
-    Ack, Connack, Disconnect, Packet, PublishHead, ReasonCode, Suback, Will, decode, encode_publish,
-};
+use crate::codec::{Packet, PublishHead, ReasonCode, Will, decode, encode_publish};
 
 const START: Time = Time::from_millis(1_000_000);
 
@@ -310,80 +310,6 @@ fn a_client_of_311_does_not_know_the_window_and_is_only_counted() {
         assert_eq!(connection.on_publish(QoS::AtLeastOnce), Ok(()));
         assert_eq!(connection.open_publishes(), open);
     }
-}
-
-fn refusal_with_details(user: &[(String, String)]) -> Ack<'_> {
-    Ack {
-        reason_string: Some("no route takes this topic"),
-        user_properties: user.into(),
-        ..Ack::with_reason(1, ReasonCode::NotAuthorized)
-    }
-}
-
-#[test]
-fn details_of_an_answer_are_dropped_one_by_one_until_it_fits() {
-    let user = [("topic".to_owned(), "a/b".to_owned())];
-    let ack = refusal_with_details(&user);
-    let no_user = Ack { user_properties: Default::default(), ..ack };
-    let bare = Ack::with_reason(1, ReasonCode::NotAuthorized);
-    for (limit, expect) in [
-        (47, Some(ack)),
-        (46, Some(no_user)),
-        (34, Some(no_user)),
-        (33, Some(bare)),
-        (5, Some(bare)),
-        (4, None),
-    ] {
-        let mut out = vec![0xAA];
-        let sent = with_packet_limit(limit).encode(&mut out, Packet::Puback(ack));
-        assert_eq!(sent, expect.is_some(), "{limit}");
-        assert_eq!(out[0], 0xAA);
-        match expect {
-            Some(expect) => assert_eq!(decode(&out[1..], Version::V5), Ok(Packet::Puback(expect))),
-            None => assert_eq!(out.len(), 1),
-        }
-    }
-}
-
-#[test]
-fn a_client_that_wants_no_details_gets_them_only_where_it_is_allowed() {
-    let mut connect = v5();
-    connect.properties.request_problem_information = Some(false);
-    let connection = connected(limits(), &connect);
-    let check = |packet: Packet<'_>, expect: Packet<'_>| {
-        let mut out = Vec::new();
-        assert!(connection.encode(&mut out, packet));
-        assert_eq!(decode(&out, Version::V5), Ok(expect));
-    };
-    let user = [("topic".to_owned(), "a/b".to_owned())];
-    let bare = Ack::with_reason(1, ReasonCode::NotAuthorized);
-    check(Packet::Puback(refusal_with_details(&user)), Packet::Puback(bare));
-    let suback = Suback {
-        packet_id: 2,
-        reason_string: Some("no"),
-        user_properties: user.as_slice().into(),
-        reasons: vec![ReasonCode::NotAuthorized],
-    };
-    let bare =
-        Suback { reason_string: None, user_properties: Default::default(), ..suback.clone() };
-    check(Packet::Suback(suback), Packet::Suback(bare));
-    let disconnect = Disconnect {
-        reason_string: Some("bye"),
-        user_properties: user.as_slice().into(),
-        ..Disconnect::with_reason(ReasonCode::ServerShuttingDown)
-    };
-    check(Packet::Disconnect(disconnect), Packet::Disconnect(disconnect));
-    let mut connack = Connack::refusal(ReasonCode::NotAuthorized);
-    connack.properties.reason_string = Some("unknown device");
-    check(Packet::Connack(Box::new(connack)), Packet::Connack(Box::new(connack)));
-}
-
-#[test]
-fn a_client_of_311_gets_answers_in_its_version() {
-    let connection = connected(limits(), &Connect::new(Version::V311, "c"));
-    let mut out = Vec::new();
-    assert!(connection.encode(&mut out, Packet::Puback(refusal_with_details(&[]))));
-    assert_eq!(out, [0x40, 2, 0, 1]);
 }
 
 #[test]
