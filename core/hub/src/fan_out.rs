@@ -44,6 +44,9 @@ pub(crate) struct MatchSet {
     /// Routes in the order of the manifest.
     pub(crate) routes: Vec<u32>,
     pub(crate) sessions: Vec<MatchedSession>,
+    /// Sessions with No Local on some of these filters, with what the others bring them of what they
+    /// publish themselves.
+    own: Vec<(u32, Option<MatchedSession>)>,
     /// Groups in the order of their indices.
     pub(crate) shares: Vec<u32>,
 }
@@ -149,6 +152,21 @@ impl<'a> Lazy<'a> {
     }
 }
 
+impl MatchSet {
+    /// Returns what of a session's subscriptions a message from `from` reaches, if any (MQTT-3.8.3-3).
+    fn reached<'a>(
+        &'a self,
+        matched: &'a MatchedSession,
+        from: Option<u32>,
+    ) -> Option<&'a MatchedSession> {
+        let own = self.own.iter().find(|(session, _)| *session == matched.session);
+        match own.filter(|_| from == Some(matched.session)) {
+            Some((_, others)) => others.as_ref(),
+            None => Some(matched),
+        }
+    }
+}
+
 impl Hub {
     /// Returns what the tree holds for `topic`, from the cache where nothing changed.
     pub(crate) fn match_set(&mut self, topic: &str) -> Arc<MatchSet> {
@@ -172,10 +190,11 @@ impl Hub {
         routes.sort_unstable();
         shares.sort_unstable();
         sessions.sort_unstable_by_key(|(session, _)| *session);
+        let own = sessions.chunk_by(|(a, _), (b, _)| a == b).filter_map(own_messages).collect();
         let sessions =
             sessions.chunk_by(|(a, _), (b, _)| a == b).map(merge_subscriptions).collect();
         let topic = TopicName::new(topic).expect("publishers' topics were checked");
-        MatchSet { topic, routes, sessions, shares }
+        MatchSet { topic, routes, sessions, own, shares }
     }
 
     /// Sends a message where the routes say. Its receivers, the journal and the trace have it when
@@ -346,9 +365,7 @@ impl Hub {
                 continue;
             }
             n_chosen += 1;
-            if matched.options.no_local && incoming.from_session == Some(matched.session) {
-                continue;
-            }
+            let Some(matched) = set.reached(matched, incoming.from_session) else { continue };
             let qos = incoming.qos.min(matched.options.qos);
             let retain = incoming.retain && matched.options.retain_as_published;
             if qos == QoS::AtMostOnce {
@@ -535,11 +552,18 @@ fn merge_subscriptions(group: &[(u32, Subscription)]) -> MatchedSession {
     let (session, mut options) = group[0];
     for (_, other) in &group[1..] {
         options.qos = options.qos.max(other.qos);
-        options.no_local &= other.no_local;
         options.retain_as_published |= other.retain_as_published;
     }
     let ids: Arc<[u32]> = group.iter().filter_map(|(_, o)| o.id).map(|id| id.get()).collect();
     MatchedSession { session, options, ids: Some(ids).filter(|ids| !ids.is_empty()) }
+}
+
+/// What subscriptions of one session without No Local bring it of its own messages; none where it makes
+/// no difference.
+fn own_messages(group: &[(u32, Subscription)]) -> Option<(u32, Option<MatchedSession>)> {
+    let others: Vec<_> = group.iter().copied().filter(|(_, options)| !options.no_local).collect();
+    let merged = (!others.is_empty()).then(|| merge_subscriptions(&others));
+    (others.len() < group.len()).then_some((group[0].0, merged))
 }
 
 fn matched(at: Time, route: &tomte_route::Route) -> Hop {

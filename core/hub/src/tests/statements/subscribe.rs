@@ -66,6 +66,23 @@ fn no_local_keeps_a_clients_own_messages_from_it_and_no_others() {
     assert_eq!(bed.received(own), ["suback [Success]", "publish a other qos=0 id=0"]);
 }
 
+/// What a message did not flow by leaves neither its quality of service nor its identifier (3.3.4).
+#[test]
+fn no_local_on_one_of_two_filters_leaves_the_other() {
+    let mut bed = Bed::broker();
+    let (own, other) = (bed.client(Version::V5, "a"), bed.client(Version::V5, "b"));
+    let no_local = Subscription { no_local: true, retain_as_published: true, ..asked("a", QOS2) };
+    bed.subscribe_to(own, &[no_local], Some(7));
+    bed.subscribe_to(own, &[asked("+", QOS0)], Some(9));
+    bed.received(own);
+    bed.publish(own, "a", "own", QOS2, 1);
+    assert_eq!(bed.identifiers(own), [("own".to_owned(), 0, vec![9])]);
+    bed.publish(other, "a", "other", QOS2, 1);
+    let mut found = bed.identifiers(own);
+    found[0].2.sort_unstable();
+    assert_eq!(found, [("other".to_owned(), 2, vec![7, 9])]);
+}
+
 #[test]
 fn overlapping_subscriptions_bring_the_highest_qos_and_all_identifiers() {
     let mut bed = Bed::broker();
