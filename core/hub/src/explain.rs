@@ -6,8 +6,8 @@ use tomte_base::{DeviceName, Properties, Source, Time, TopicName};
 use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::Hub;
-use crate::fan_out::MatchSet;
 use crate::flow::{Hop, HopKind, Trace};
+use crate::match_set::MatchSet;
 use crate::session::Session;
 
 impl Hub {

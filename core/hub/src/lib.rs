@@ -33,6 +33,7 @@ mod hold;
 mod hub;
 mod keep;
 mod ledger;
+mod match_set;
 mod parts;
 mod password;
 mod publish;

@@ -16,8 +16,9 @@ use tomte_route::{Destination as RouteTo, EvaluationError, MessageView, Route};
 use crate::Hub;
 use crate::chosen::Chosen;
 use crate::counter::Counter;
-use crate::fan_out::{Incoming, Lazy, MatchSet, Receipt};
+use crate::fan_out::{Incoming, Lazy, Receipt};
 use crate::flow::{Hop, HopKind};
+use crate::match_set::MatchSet;
 use crate::session::Session;
 
 /// Whom the rules gave a message on its second topic, and whom they refused it.

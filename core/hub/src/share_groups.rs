@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tomte_base::{SharedFilter, TopicFilter};
 use tomte_broker::ShareGroup;
 
-use crate::fan_out::MatchedSession;
+use crate::match_set::MatchedSession;
 
 /// One member of a group.
 pub(crate) struct Member {
