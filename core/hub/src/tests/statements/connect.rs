@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::harness::limited;
 use super::*;
 
 fn seconds(n: u64) -> Duration {
@@ -139,6 +140,37 @@ fn clean_start_and_session_expiry_are_independent_of_each_other() {
         bed.advance(seconds(61));
         let (_, third) = connect(&mut bed, false, expiry);
         assert_eq!(third == resumed, expiry == Some(u32::MAX), "{clean_start} {expiry:?}");
+    }
+}
+
+/// 3.1.2.11.2 and 3.2.2.3.2 of 5.
+#[test]
+fn connack_tells_the_session_expiry_that_the_hub_uses_instead() {
+    let day = 86_400;
+    for (longest, asked, told) in [
+        (seconds(day), None, None),
+        (seconds(day), Some(60), None),
+        (seconds(day), Some(86_400), None),
+        (seconds(day), Some(86_401), Some(86_400)),
+        (seconds(day), Some(u32::MAX), Some(86_400)),
+        (Duration::MAX, Some(u32::MAX), None),
+    ] {
+        let mut bed = Bed::new(limited(|config| config.limits.max_session_expiry = longest));
+        let mut hello = Connect::new(Version::V5, "s");
+        hello.properties.session_expiry_seconds = asked;
+        let slot = bed.connect_with(&hello);
+        let mut found = Vec::new();
+        bed.each(slot, |packet| {
+            let Packet::Connack(connack) = packet else { panic!("{packet:?}") };
+            found.push(connack.properties.session_expiry_seconds);
+        });
+        assert_eq!(found, [told], "{longest:?} {asked:?}");
+        // The largest number means for ever, where there is no limit.
+        bed.drop_connection(slot);
+        bed.advance(seconds(200 * 365 * day));
+        let slot = bed.connect_kept("s", Version::V5);
+        let is_kept = longest == Duration::MAX;
+        assert_eq!(bed.received(slot), [format!("connack Success present={is_kept}")]);
     }
 }
 

@@ -188,10 +188,11 @@ fn a_will_keeps_the_order_of_its_user_properties() {
     with_will.will = Some(Will { topic: "a", properties, ..Will::default() });
     let slot = bed.connect_with(&with_will);
     bed.drop_connection(slot);
-    let mut found = Vec::new();
+    let mut found: Vec<Vec<(String, String)>> = Vec::new();
     bed.each(watcher, |packet| {
         let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
-        found.extend(publish.properties.to_owned_properties().map(|properties| properties.user));
+        let user = publish.properties.user_properties().iter();
+        found.push(user.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
     });
     assert_eq!(found, [user]);
 }
