@@ -22,6 +22,15 @@ const FOLDER: &str = "docs/reference/mqtt-statements";
 #[serde(deny_unknown_fields)]
 struct List {
     statements: Vec<Statement>,
+    /// What the text asks of a server without giving it a number, by clause.
+    #[serde(default)]
+    unnumbered: Vec<Statement>,
+}
+
+impl List {
+    fn all(&self) -> impl Iterator<Item = &Statement> {
+        self.statements.iter().chain(&self.unnumbered)
+    }
 }
 
 /// A statement in our own words.
@@ -75,7 +84,10 @@ pub(crate) fn offences(workspace: &Workspace) -> Result<Vec<String>> {
     for standard in STANDARDS {
         let list = read(workspace, standard.version)?;
         let file = format!("{FOLDER}/{}.toml", standard.version);
-        let wrong = id_offences(standard, &list).into_iter().chain(test_offences(&list, &tests));
+        let wrong = id_offences(standard, &list)
+            .into_iter()
+            .chain(test_offences(&list, &tests))
+            .chain(unnumbered_offences(&list));
         offences.extend(wrong.map(|what| format!("{file}: {what}")));
     }
     Ok(offences)
@@ -105,9 +117,16 @@ fn id_offences(standard: &ids::Standard, list: &List) -> Vec<String> {
     offences
 }
 
+/// A rule without a number is in the list because a test shows it, or because something is to be said
+/// of it.
+fn unnumbered_offences(list: &List) -> Vec<String> {
+    let open = list.unnumbered.iter().filter(|rule| rule.is_open());
+    open.map(|rule| format!("nothing shows the rule of {}", rule.id)).collect()
+}
+
 fn test_offences(list: &List, tests: &TestsByName) -> Vec<String> {
     let mut offences = Vec::new();
-    for Statement { id, tests: named, .. } in &list.statements {
+    for Statement { id, tests: named, .. } in list.all() {
         for name in named {
             match tests.find(name) {
                 Found::One(_) => {}
@@ -127,17 +146,29 @@ fn render(version: &str, list: &List, tests: &TestsByName) -> String {
         "<!-- Written by `cargo xtask generate` from {FOLDER}/{version}.toml. -->\n\
          # Statements of MQTT {version}\n\n\
          Every normative statement of the standard, in our own words, with the tests that show what the\n\
-         hub does. {}\n\n\
-         | statement | binds | says | shown by |\n|---|---|---|---|\n",
+         hub does. {}\n\n",
         score(list),
     );
-    for statement in &list.statements {
+    table(&mut text, "statement", &list.statements, tests);
+    if !list.unnumbered.is_empty() {
+        text.push_str(
+            "\n## Rules without a number\n\n\
+             What the text asks of a server and the appendix does not list, by clause: above all what is\n\
+             a protocol error.\n\n",
+        );
+        table(&mut text, "clause", &list.unnumbered, tests);
+    }
+    text
+}
+
+fn table(text: &mut String, first: &str, statements: &[Statement], tests: &TestsByName) {
+    let _ = writeln!(text, "| {first} | binds | says | shown by |\n|---|---|---|---|");
+    for statement in statements {
         let Statement { id, binds, says, .. } = statement;
         let binds = format!("{binds:?}").to_lowercase();
         let shown = shown_by(statement, tests);
         let _ = writeln!(text, "| {id} | {binds} | {} | {shown} |", says.replace('|', "\\|"));
     }
-    text
 }
 
 fn score(list: &List) -> String {
@@ -205,6 +236,17 @@ mod tests {
         assert!(text.contains("| MQTT-1.1.0-2 | client | s |  |"), "{text}");
         assert!(text.contains("| MQTT-1.1.0-3 | both | s | because |"), "{text}");
         assert!(text.contains("2 bind a server: 0 are shown by tests, 1 do not apply"), "{text}");
+    }
+
+    #[test]
+    fn a_rule_without_a_number_stands_below_and_needs_a_test_or_a_reason() {
+        let rules = row("9", "binds = \"server\"") + &row("8", "binds = \"both\", why = \"so\"");
+        let list: List =
+            toml::from_str(&format!("statements = []\nunnumbered = [\n{rules}\n]")).unwrap();
+        assert_eq!(unnumbered_offences(&list), ["nothing shows the rule of MQTT-1.1.0-9"]);
+        let text = render("0", &list, &TestsByName::default());
+        let (_, below) = text.split_once("## Rules without a number").unwrap();
+        assert!(below.contains("| clause |") && below.contains("| both | s | so |"), "{text}");
     }
 
     #[test]
