@@ -33,7 +33,7 @@ struct SyncState {
 pub(crate) enum Synced {
     /// The disk has everything up to this position.
     UpTo(u64),
-    /// The disk refused; the journal takes no more records.
+    /// The disk refused; the journal takes no more records until it is begun anew.
     Failed,
 }
 

@@ -11,7 +11,7 @@ use crate::opened::{OpenJournalError, RecordRefused, Recovered};
 use crate::places::Places;
 use crate::reader::RecordReader;
 use crate::recover;
-use crate::sync::{End, SafePart, Shared, SyncHandle};
+use crate::sync::{End, Shared, SyncHandle};
 
 /// Bytes that [`SyncMode::None`] gathers before it writes.
 const LAZY_BYTES: usize = 256 << 10;
@@ -98,8 +98,16 @@ pub enum WriteError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is not known to be on disk could not be written once more after a failed sync.
+    #[error("write what is not safe to journal segment {file} once more")]
+    WriteAgain {
+        /// The segment, or "the folder".
+        file: String,
+        /// What the system said, or what is wrong with what was read back.
+        source: io::Error,
+    },
     /// A failed sync, or a failed write that could not be undone, closed the journal for writing.
-    #[error("the journal takes no records since an earlier failure ({reason}); open it anew")]
+    #[error("the journal takes no records since an earlier failure ({reason})")]
     Poisoned {
         /// The earlier failure.
         reason: String,
@@ -117,8 +125,7 @@ impl WriteError {
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
-    /// Tells whether the journal takes nothing more: with [`SyncMode::Power`] until
-    /// [`Journal::begin_anew`], else until it is opened anew.
+    /// Tells whether the journal takes nothing more until [`Journal::begin_anew`].
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         matches!(self, Self::Poisoned { .. })
@@ -140,16 +147,16 @@ impl<F> Active<F> {
 
 /// An append-only log in a folder that no other process has open. See the crate's documentation.
 pub struct Journal<D: Disk = Folder> {
-    disk: Arc<D>,
+    pub(crate) disk: Arc<D>,
     segment_bytes: u64,
-    mode: SyncMode,
+    pub(crate) mode: SyncMode,
     /// Oldest first, without the active one.
-    closed: VecDeque<Segment>,
-    active: Active<D::File>,
-    batch: Batch,
-    written_up_to: u64,
-    places: Arc<Places>,
-    shared: Arc<Shared<D>>,
+    pub(crate) closed: VecDeque<Segment>,
+    pub(crate) active: Active<D::File>,
+    pub(crate) batch: Batch,
+    pub(crate) written_up_to: u64,
+    pub(crate) places: Arc<Places>,
+    pub(crate) shared: Arc<Shared<D>>,
     _lock: Option<FolderLock>,
 }
 
@@ -272,53 +279,6 @@ impl<D: Disk> Journal<D> {
         self.written_up_to + 1
     }
 
-    /// Opens the journal again for writing after a failed sync, in [`SyncMode::Power`]: cuts off
-    /// everything that is not known to be on disk, and begins a new segment. The sync is not tried
-    /// again for what it failed for; the owner writes that anew, with positions that were not used.
-    /// Returns the position after the last record that is left. Does nothing when the journal is open.
-    ///
-    /// Only with `Power`: the other modes promise what would be cut off here. It waits for the disk.
-    ///
-    /// # Errors
-    /// Fails with [`WriteError::Poisoned`] in other modes, with [`WriteError::CutUnsafeEnd`] when the
-    /// disk refuses, and as [`Journal::commit`]; it can be called again.
-    pub fn begin_anew(&mut self) -> Result<u64, WriteError> {
-        let Some(reason) = self.shared.poisoned() else { return Ok(self.written_up_to + 1) };
-        if self.mode != SyncMode::Power {
-            return Err(WriteError::Poisoned { reason });
-        }
-        let Some(safe) = self.shared.begin_cut() else {
-            return Err(WriteError::Poisoned { reason });
-        };
-        let position = safe.position;
-        let file = recover::segment_name(safe.end.segment);
-        self.cut_to(safe).map_err(|source| WriteError::CutUnsafeEnd { file, source })?;
-        self.batch.discard(position);
-        self.shared.end_cut();
-        if self.active.segment.bytes > HEADER_BYTES as u64 {
-            self.roll_to(position + 1)?;
-        }
-        Ok(position + 1)
-    }
-
-    /// Removes what follows the safe part, newest first, and makes that safe on disk.
-    fn cut_to(&mut self, safe: SafePart<D::File>) -> io::Result<()> {
-        // The folder is asked, because the failure may have left a segment that was never begun.
-        for later in recover::segments_after(&*self.disk, safe.end.segment)? {
-            self.disk.remove(&recover::segment_name(later))?;
-        }
-        self.places.cut(safe.end.segment, safe.end.bytes);
-        safe.file.truncate(safe.end.bytes)?;
-        safe.file.sync_data()?;
-        self.disk.sync()?;
-        self.closed.retain(|segment| segment.first_position < safe.end.segment);
-        let name = recover::segment_name(safe.end.segment);
-        let segment = Segment { first_position: safe.end.segment, bytes: safe.end.bytes };
-        self.active = Active { file: safe.file, name, segment };
-        self.written_up_to = safe.position;
-        Ok(())
-    }
-
     /// Begins a new segment, so that the one written so far can be dropped later. Does nothing when
     /// that one has no records. Writes the batch first.
     ///
@@ -354,6 +314,12 @@ impl<D: Disk> Journal<D> {
             self.closed.pop_front();
         }
         Ok(())
+    }
+
+    /// Tells whether a failure has closed the journal for writing, until [`Journal::begin_anew`].
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.poisoned().is_some()
     }
 
     /// Returns a handle for the thread that syncs.
@@ -427,7 +393,7 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Continues in a new segment. At most one closed segment is left that may not be on disk.
-    fn roll_to(&mut self, first_position: u64) -> Result<(), WriteError> {
+    pub(crate) fn roll_to(&mut self, first_position: u64) -> Result<(), WriteError> {
         if !self.shared.closed_are_synced() {
             let poisoned =
                 |error: crate::SyncError| WriteError::Poisoned { reason: error.to_string() };

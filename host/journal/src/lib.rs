@@ -11,8 +11,8 @@
 //! * [`Journal::open`] gives back every such record, in order, in bounded memory, or names the file
 //!   and the offset that keep it from doing so. A torn tail is cut off and reported.
 //! * After a failed write nothing of the failed batch stays in the file; after a failed fsync nothing
-//!   is written any more, or, with [`SyncMode::Power`], not before [`Journal::begin_anew`] cut off
-//!   what that fsync was for.
+//!   is written any more before [`Journal::begin_anew`]: with [`SyncMode::Power`] that cuts off what
+//!   the fsync was for, else it writes it once more.
 //!
 //! It leaves to others: what records mean, which of them are still needed (see
 //! [`Journal::drop_before`]), and when to sync. Run a thread that calls [`SyncHandle::sync`] in
@@ -20,6 +20,7 @@
 //! syncing inline. A tool that salvages the intact records of a damaged older segment is not there
 //! yet; [`OpenJournalError`] says how to go on without it.
 
+mod anew;
 mod batch;
 mod disk;
 mod frame;

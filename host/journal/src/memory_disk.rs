@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, DiskFile};
 
 /// A disk in memory for simulation: it fails when told, has room for so much, and loses what was not
-/// synced when its power is cut. Clones are the same disk.
+/// synced when its power is cut. A sync that fails loses what it was for, although readers still see it and
+/// the next sync says that all is well. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
@@ -63,6 +65,8 @@ struct State {
 struct Content {
     written: Vec<u8>,
     on_disk: Vec<u8>,
+    /// What a failed sync was for and was not written since: later syncs take it for synced.
+    given_up: Vec<Range<usize>>,
 }
 
 impl MemoryDisk {
@@ -112,7 +116,11 @@ impl MemoryDisk {
     pub fn set_content(&self, name: &str, bytes: &[u8]) {
         let mut state = self.lock();
         let inode = state.inodes.len();
-        state.inodes.push(Content { written: bytes.to_vec(), on_disk: bytes.to_vec() });
+        state.inodes.push(Content {
+            written: bytes.to_vec(),
+            on_disk: bytes.to_vec(),
+            given_up: Vec::new(),
+        });
         state.names.insert(name.to_owned(), inode);
         state.names_on_disk.insert(name.to_owned(), inode);
     }
@@ -153,11 +161,41 @@ impl State {
         let content = &mut self.inodes[inode].written;
         content.resize(length.max(offset + written), 0);
         content[offset..offset + written].copy_from_slice(&bytes[..written]);
+        self.inodes[inode].dirty(offset..offset + written);
         written
     }
 }
 
 impl Content {
+    /// A sync fails: the system takes what it was for as clean from now on, as Linux does.
+    fn give_up(&mut self) {
+        if self.on_disk.len() < self.written.len() {
+            self.given_up.push(self.on_disk.len()..self.written.len());
+        }
+    }
+
+    /// Bytes are written: they are dirty, whatever they were before.
+    fn dirty(&mut self, written: Range<usize>) {
+        let rest = |lost: Range<usize>| {
+            let before = lost.start..lost.end.min(written.start);
+            let after = lost.start.max(written.end)..lost.end;
+            [before, after].into_iter().filter(|part| !part.is_empty())
+        };
+        self.given_up = self.given_up.drain(..).flat_map(rest).collect();
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.written.truncate(length);
+        self.dirty(length..usize::MAX);
+    }
+
+    fn sync(&mut self) {
+        self.on_disk = self.written.clone();
+        for lost in &self.given_up {
+            self.on_disk[lost.clone()].fill(0);
+        }
+    }
+
     fn cut_power(&mut self, keep: &mut impl FnMut(usize) -> usize) {
         let synced = self.on_disk.len();
         if self.written.len() < synced || (self.written[..synced] != self.on_disk && keep(1) == 0) {
@@ -167,6 +205,7 @@ impl Content {
             self.written.truncate(synced + keep(unsynced).min(unsynced));
         }
         self.on_disk = self.written.clone();
+        self.given_up.clear();
     }
 }
 
@@ -241,16 +280,19 @@ impl DiskFile for MemoryFile {
     fn truncate(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
         state.check(Operation::Truncate)?;
-        state.inodes[self.inode].written.truncate(index(length));
+        state.inodes[self.inode].truncate(index(length));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
-        state.check(Operation::SyncFile)?;
+        let failed = state.check(Operation::SyncFile);
         let content = &mut state.inodes[self.inode];
-        content.on_disk = content.written.clone();
-        Ok(())
+        match failed {
+            Ok(()) => content.sync(),
+            Err(_) => content.give_up(),
+        }
+        failed
     }
 }
 

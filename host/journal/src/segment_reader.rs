@@ -24,6 +24,8 @@ pub(crate) struct SegmentReader<F> {
     buffer: Vec<u8>,
     start: u64,
     used: usize,
+    /// Bytes before `used` that are the last frame.
+    last_frame: usize,
     previous: u64,
 }
 
@@ -32,8 +34,16 @@ impl<F: Deref<Target: DiskFile>> SegmentReader<F> {
     pub(crate) fn open(file: F) -> io::Result<(Self, Header)> {
         let size = file.size()?;
         let (buffer, start, used) = (Vec::new(), 0, 0);
-        let mut reader =
-            Self { file, size, chunk_bytes: CHUNK_BYTES, buffer, start, used, previous: 0 };
+        let mut reader = Self {
+            file,
+            size,
+            chunk_bytes: CHUNK_BYTES,
+            buffer,
+            start,
+            used,
+            last_frame: 0,
+            previous: 0,
+        };
         reader.fill(HEADER_BYTES)?;
         let header = frame::decode_header(&reader.buffer);
         if let Header::Intact { first_position, .. } = header {
@@ -46,7 +56,13 @@ impl<F: Deref<Target: DiskFile>> SegmentReader<F> {
     /// Stands in the middle of a segment, at the frame after the record at `previous`.
     pub(crate) fn at(file: F, offset: u64, previous: u64, chunk_bytes: usize) -> io::Result<Self> {
         let size = file.size()?;
-        Ok(Self { file, size, chunk_bytes, buffer: Vec::new(), start: offset, used: 0, previous })
+        let (buffer, start) = (Vec::new(), offset);
+        Ok(Self { file, size, chunk_bytes, buffer, start, used: 0, last_frame: 0, previous })
+    }
+
+    /// Returns the bytes of the record that was read last, with those of the frame around it.
+    pub(crate) fn last_frame(&self) -> &[u8] {
+        &self.buffer[self.used - self.last_frame..self.used]
     }
 
     /// Returns the position of the last record that was read.
@@ -83,6 +99,7 @@ impl<F: Deref<Target: DiskFile>> SegmentReader<F> {
         }
         self.previous = head.position;
         self.used += head.frame_bytes();
+        self.last_frame = head.frame_bytes();
         Ok(Next::Record { position: head.position, record: &frame[FRAME_BYTES..] })
     }
 

@@ -17,7 +17,7 @@ pub enum SyncError {
         source: io::Error,
     },
     /// An earlier failure closed the journal for writing.
-    #[error("the journal takes no records since an earlier failure ({reason}); open it anew")]
+    #[error("the journal takes no records since an earlier failure ({reason})")]
     Poisoned {
         /// The earlier failure.
         reason: String,
@@ -100,9 +100,20 @@ pub(crate) struct SafePart<F> {
     pub(crate) file: Arc<F>,
 }
 
+/// The end of a segment that is not known to be safe on disk.
+pub(crate) struct UnsafeEnd<F> {
+    pub(crate) file: Arc<F>,
+    pub(crate) name: String,
+    /// Where it begins, and the position of the record before; none for the whole segment.
+    pub(crate) from: Option<(u64, u64)>,
+}
+
 /// What the writer and the threads that sync both look at.
 pub(crate) struct Shared<D: Disk> {
     disk: Arc<D>,
+    /// Held while a thread syncs: the system tells of a failure once, and two that sync the same file
+    /// would not know whom.
+    syncing: Mutex<()>,
     state: Mutex<State<D::File>>,
 }
 
@@ -115,8 +126,8 @@ struct State<F> {
     written_end: End,
     /// Where the last record ends that is safe on disk; none before the first sync.
     synced_end: Option<End>,
-    /// How often the end was cut off after a failed sync: what a sync says of an earlier time does
-    /// not count.
+    /// How often the end was cut off or written once more after a failed sync: what a sync says of an
+    /// earlier time does not count.
     cuts: u64,
     /// How often files were made or removed, and how many of these changes are safe on disk.
     folder_changes: u64,
@@ -137,7 +148,7 @@ impl<D: Disk> Shared<D> {
             folder_synced: 0,
             poisoned: None,
         };
-        Self { disk, state: Mutex::new(state) }
+        Self { disk, syncing: Mutex::new(()), state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<D::File>> {
@@ -182,6 +193,28 @@ impl<D: Disk> Shared<D> {
         state.poisoned = None;
     }
 
+    /// Returns what is written and not known to be safe on disk, oldest first: it is about to be written
+    /// once more. A sync that runs meanwhile says nothing any more.
+    pub(crate) fn begin_writing_again(&self) -> Vec<UnsafeEnd<D::File>> {
+        let mut state = self.lock();
+        state.cuts += 1;
+        let (safe, position) = (state.synced_end, state.synced_up_to);
+        let end_of = |found: &Unsynced<D::File>| UnsafeEnd {
+            file: Arc::clone(&found.file),
+            name: found.name.clone(),
+            from: safe
+                .filter(|end| end.segment == found.first_position)
+                .map(|end| (end.bytes, position)),
+        };
+        state.unsynced.iter().map(end_of).collect()
+    }
+
+    /// Syncs what was written once more, and opens the journal when the disk has it.
+    pub(crate) fn sync_again(&self) -> Result<u64, SyncError> {
+        self.lock().poisoned = None;
+        self.sync()
+    }
+
     /// Notes that a file was made or removed.
     pub(crate) fn folder_changed(&self) {
         self.lock().folder_changes += 1;
@@ -200,6 +233,7 @@ impl<D: Disk> Shared<D> {
     /// Syncs what is not known to be safe on disk: segments in the order in which they were written,
     /// then the folder.
     pub(crate) fn sync(&self) -> Result<u64, SyncError> {
+        let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let (segments, target, end, folder_changes, cuts) = {
             let state = self.lock();
             if let Some(reason) = &state.poisoned {

@@ -43,27 +43,38 @@ impl World {
             Err(error) => {
                 self.log.tell(self.now, || format!("journal: {error}"));
                 self.coverage.hit("disk: a sync failed");
-                host.hub.on_journal_failed(false);
+                if !host.journal.is_closed() {
+                    return;
+                }
+                // In the other modes nothing waits for a sync.
+                if self.settings.mode == SyncMode::Power {
+                    host.hub.on_journal_failed(false);
+                }
                 self.begin_journal_anew();
             }
         }
         self.note_ended_calls();
     }
 
-    /// In the mode `power` the journal goes on in a new segment; else an operator must come.
-    pub(crate) fn begin_journal_anew(&mut self) {
-        let Some(host) = &mut self.host else { return };
+    /// Opens a journal that a failure has closed, as the daemon does: in the mode `power` it goes on in a
+    /// new segment. When the disk still fails, an operator must come. Tells whether it is open.
+    pub(crate) fn begin_journal_anew(&mut self) -> bool {
+        let Some(host) = &mut self.host else { return false };
         match host.journal.begin_anew() {
             Ok(next) => {
                 self.coverage.hit("journal: went on after a failed sync");
-                // What was cut off will never be safe.
-                host.written.retain(|(position, _)| *position < next);
-                host.hub.on_rolled();
+                if self.settings.mode == SyncMode::Power {
+                    // What was cut off will never be safe.
+                    host.written.retain(|(position, _)| *position < next);
+                    host.hub.on_rolled();
+                }
+                true
             }
             Err(error) => {
                 let what = error_chain(&error);
                 self.log.tell(self.now, || format!("journal: {what}"));
                 self.call_for_restart();
+                false
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tomte_base::{LogPosition, error_chain};
 use tomte_core_hub::{CloseReason, Effect, FetchFor, Record, Wanted};
-use tomte_journal::{Fault, Operation, SyncMode};
+use tomte_journal::{Fault, Operation, SyncMode, WriteError};
 
 use crate::host::read_one;
 use crate::world::{Event, Input, World};
@@ -164,7 +164,12 @@ impl World {
             journal.append(position.0, bytes);
             batch.push((position.0, Record::decode(bytes)));
         });
-        let committed = journal.commit();
+        let mut committed = journal.commit();
+        let is_closed = committed.as_ref().is_err_and(WriteError::is_poisoned);
+        if is_closed && mode != SyncMode::Power && self.begin_journal_anew() {
+            let Some(host) = &mut self.host else { return Ok(()) };
+            committed = host.journal.commit();
+        }
         if crash == Some(CrashPoint::InCommit) {
             return Err(Died);
         }
@@ -177,6 +182,7 @@ impl World {
                 Ok(_) => {}
             }
         }
+        let Some(host) = &mut self.host else { return Ok(()) };
         match committed {
             Ok(commit) => {
                 let records = batch.into_iter().filter_map(|(at, record)| Some((at, record.ok()?)));

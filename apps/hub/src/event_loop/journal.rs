@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use tomte_base::{LogPosition, Time};
-use tomte_journal::{SyncMode, WriteError};
+use tomte_journal::{Commit, SyncMode, WriteError};
 
 use super::EventLoop;
 use crate::problem::chain;
 use crate::syncer::Synced;
 
-/// How long a journal that a failed sync has closed is left alone before the disk is tried again.
+/// How long a journal that stayed closed is left alone before the disk is tried again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 impl EventLoop {
@@ -28,7 +28,7 @@ impl EventLoop {
         while self.hub.must_commit(now) || (is_last && self.hub.has_records()) {
             let journal = &mut self.journal;
             self.hub.drain_records(|position, record| journal.append(position.0, record));
-            match self.journal.commit() {
+            match self.write_batch(now) {
                 Ok(commit) => {
                     if commit.rolled.is_some() {
                         self.hub.on_rolled();
@@ -46,13 +46,31 @@ impl EventLoop {
         }
     }
 
-    /// The disk did not take what was written: whatever waits for it is refused.
-    pub(super) fn sync_failed(&mut self, now: Time) {
-        self.hub.on_journal_failed(false);
+    /// Writes the batch. Without power safety a journal that is closed may be opened again before: what was
+    /// written is written once more, and nobody needs to be refused.
+    fn write_batch(&mut self, now: Time) -> Result<Commit, WriteError> {
+        match self.journal.commit() {
+            Err(error) if error.is_poisoned() && self.mode != SyncMode::Power => {
+                if self.begin_journal_anew(now) { self.journal.commit() } else { Err(error) }
+            }
+            result => result,
+        }
+    }
+
+    /// The disk did not take what was written. In the mode `power` whatever waits for it is refused; in the
+    /// others nothing waits for a sync.
+    fn sync_failed(&mut self, now: Time) {
+        // It may have been heard of already, from a commit.
+        if !self.journal.is_closed() {
+            return;
+        }
+        if self.mode == SyncMode::Power {
+            self.hub.on_journal_failed(false);
+        }
         self.begin_journal_anew(now);
     }
 
-    pub(super) fn commit_failed(&mut self, now: Time, error: &WriteError) {
+    fn commit_failed(&mut self, now: Time, error: &WriteError) {
         tracing::error!(error = %chain(error), "the journal could not be written; what waits for it is refused");
         self.journal.discard_batch();
         self.hub.on_journal_failed(error.is_full());
@@ -61,20 +79,24 @@ impl EventLoop {
         }
     }
 
-    /// In the mode `power` the journal goes on in a new segment, and the machine writes into it what
-    /// the disk lost. In the others only a new process can tell what is left.
-    pub(super) fn begin_journal_anew(&mut self, now: Time) {
-        if self.mode != SyncMode::Power || now < self.retry_journal_at {
-            return;
+    /// Opens a journal that a failure has closed, if it is time to try the disk again. In the mode `power` it
+    /// goes on in a new segment, and the machine writes into it what the disk lost.
+    fn begin_journal_anew(&mut self, now: Time) -> bool {
+        if now < self.retry_journal_at {
+            return false;
         }
-        self.retry_journal_at = now + JOURNAL_RETRY;
         match self.journal.begin_anew() {
             Ok(position) => {
                 tracing::warn!(position, "the journal goes on after a failure of the disk");
-                self.hub.on_rolled();
+                if self.mode == SyncMode::Power {
+                    self.hub.on_rolled();
+                }
+                true
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "the journal stays closed");
+                self.retry_journal_at = now + JOURNAL_RETRY;
+                tracing::error!(error = %chain(&error), "the journal stays closed; messages that must be kept are refused");
+                false
             }
         }
     }

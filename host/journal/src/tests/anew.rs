@@ -1,9 +1,9 @@
-//! A journal with power safety after its sync failed.
+//! A journal after its sync failed: with power safety it is cut, without it is written once more.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::{SyncError, WriteError};
+use crate::{Disk as _, DiskFile as _, SyncError, WriteError};
 
 fn open_power(disk: &MemoryDisk, segment_bytes: u64) -> Opened {
     try_open(disk, &config(segment_bytes, SyncMode::Power)).unwrap()
@@ -73,23 +73,114 @@ fn a_segment_that_failed_half_made_and_stayed_is_removed() {
 }
 
 #[test]
-fn without_power_safety_nothing_is_cut_because_what_is_written_was_promised() {
-    let disk = MemoryDisk::new();
-    let (mut journal, ..) = open(&disk, 1_000);
-    write(&mut journal, 1..=2);
-    disk.fail(fault(Operation::SyncFile, IO_ERROR));
-    assert!(journal.sync_handle().sync().is_err());
-    assert!(journal.begin_anew().unwrap_err().is_poisoned());
-    assert_eq!(open(&disk, 1_000).2, records(1..=2));
-}
-
-#[test]
 fn an_open_journal_does_not_begin_anew() {
     let disk = MemoryDisk::new();
     let (mut journal, ..) = open_power(&disk, 1_000);
     write(&mut journal, 1..=2);
     assert_eq!(journal.begin_anew().unwrap(), 3);
     assert_eq!(journal.segments().count(), 1);
+}
+
+/// Writes 1 to 3, syncs, writes 4 and 5, and lets the sync of these fail.
+fn failed_in_process(disk: &MemoryDisk, segment_bytes: u64, mode: SyncMode) -> Journal<MemoryDisk> {
+    let (mut journal, ..) = try_open(disk, &config(segment_bytes, mode)).unwrap();
+    append(&mut journal, 1..=3);
+    journal.flush().unwrap();
+    assert_eq!(journal.sync_handle().sync().unwrap(), 3);
+    for position in 4..=5 {
+        append(&mut journal, [position]);
+        journal.flush().unwrap();
+    }
+    disk.fail(fault(Operation::SyncFile, IO_ERROR));
+    assert!(matches!(journal.sync_handle().sync(), Err(SyncError::Sync { .. })));
+    journal
+}
+
+#[test]
+fn without_power_safety_what_the_sync_was_for_is_written_once_more() {
+    for mode in [SyncMode::Process, SyncMode::None] {
+        for segment_bytes in [1_000, 200, 100] {
+            let disk = MemoryDisk::new();
+            let mut journal = failed_in_process(&disk, segment_bytes, mode);
+            append(&mut journal, [6]);
+            assert!(journal.flush().unwrap_err().is_poisoned());
+            assert_eq!(journal.begin_anew().unwrap(), 6);
+            assert_eq!(journal.sync_handle().synced_up_to(), 5);
+            assert_eq!(journal.flush().unwrap().written_up_to, 6, "the batch was kept");
+            disk.cut_power(|_| 0);
+            let (_, recovered, found) = open(&disk, segment_bytes);
+            assert_eq!(found, records(1..=5), "{mode:?}, segments of {segment_bytes}");
+            assert_eq!(recovered.truncated, None);
+        }
+    }
+}
+
+/// A journal that never synced has nothing that is known to be safe, the headers included.
+#[test]
+fn a_journal_whose_first_sync_fails_is_written_once_more_as_a_whole() {
+    let disk = MemoryDisk::new();
+    let (mut journal, ..) = open(&disk, 1_000);
+    write(&mut journal, 1..=3);
+    disk.fail(fault(Operation::SyncFile, IO_ERROR));
+    assert!(journal.sync_handle().sync().is_err());
+    journal.begin_anew().unwrap();
+    disk.cut_power(|_| 0);
+    assert_eq!(open(&disk, 1_000).2, records(1..=3));
+}
+
+#[test]
+fn a_disk_that_still_fails_keeps_the_journal_closed_and_what_was_promised_readable() {
+    for operation in [Operation::Truncate, Operation::Write, Operation::SyncFile] {
+        let disk = MemoryDisk::new();
+        let mut journal = failed_in_process(&disk, 1_000, SyncMode::Process);
+        disk.fail(fault(operation, IO_ERROR));
+        assert!(
+            matches!(journal.begin_anew(), Err(WriteError::WriteAgain { .. })),
+            "{operation:?}"
+        );
+        append(&mut journal, [6]);
+        assert!(journal.commit().unwrap_err().is_poisoned());
+        assert_eq!(open(&disk, 1_000).2, records(1..=5));
+        journal.begin_anew().unwrap();
+        journal.commit().unwrap();
+        assert_eq!(journal.sync_handle().sync().unwrap(), 6);
+        disk.cut_power(|_| 0);
+        assert_eq!(open(&disk, 1_000).2, records(1..=6));
+    }
+}
+
+/// The pages may have been given back meanwhile, and the disk has something else.
+#[test]
+fn what_reads_back_damaged_is_not_written_again_and_the_journal_stays_closed() {
+    let disk = MemoryDisk::new();
+    let mut journal = failed_in_process(&disk, 1_000, SyncMode::Process);
+    let name = disk.list().unwrap().remove(0);
+    let file = disk.open(&name).unwrap();
+    let end = file.size().unwrap();
+    file.write_at(b"?", end - 1).unwrap();
+    let error = journal.begin_anew().unwrap_err();
+    assert!(
+        std::error::Error::source(&error).unwrap().to_string().contains("damaged"),
+        "{error:?}"
+    );
+    append(&mut journal, [6]);
+    assert!(journal.commit().unwrap_err().is_poisoned());
+}
+
+#[test]
+fn what_a_failed_write_left_is_removed_before_writing_goes_on() {
+    let disk = MemoryDisk::new();
+    let (mut journal, ..) = open(&disk, 1_000);
+    write(&mut journal, [1]);
+    append(&mut journal, [2]);
+    disk.fail(Fault { short: Some(9), ..fault(Operation::Write, IO_ERROR) });
+    disk.fail(fault(Operation::Truncate, IO_ERROR));
+    assert!(journal.commit().is_err());
+    assert!(journal.commit().unwrap_err().is_poisoned());
+    journal.begin_anew().unwrap();
+    journal.commit().unwrap();
+    let (_, recovered, found) = open(&disk, 1_000);
+    assert_eq!((found, recovered.truncated), (records(1..=2), None));
 }
 
 proptest! {
@@ -125,5 +216,30 @@ proptest! {
         disk.cut_power(|n| if keep { n } else { 0 });
         let (_, _, found) = open_power(&disk, 150);
         prop_assert_eq!(found, records(safe));
+    }
+
+    /// Without power safety a failure takes nothing: all that was written before the last sync that
+    /// worked is there after a power cut, in the order in which it was written.
+    #[test]
+    fn any_number_of_failed_syncs_without_power_safety_loses_nothing(
+        steps in proptest::collection::vec((1..5_u64, any::<bool>()), 1..20),
+    ) {
+        let disk = MemoryDisk::new();
+        let (mut journal, ..) = open(&disk, 150);
+        let mut next = 1;
+        for (n, fails) in steps {
+            for position in next..next + n {
+                write(&mut journal, [position]);
+            }
+            next += n;
+            if fails {
+                disk.fail(fault(Operation::SyncFile, IO_ERROR));
+                prop_assert!(journal.sync_handle().sync().is_err());
+                prop_assert_eq!(journal.begin_anew().unwrap(), next);
+            }
+        }
+        journal.sync_handle().sync().unwrap();
+        disk.cut_power(|_| 0);
+        prop_assert_eq!(open(&disk, 150).2, records(1..next));
     }
 }
