@@ -118,7 +118,7 @@ fn start_mosquitto() -> Result<Broker> {
     let tls_client = tls::make_identities(folder.path())?;
     let config = folder.path().join("mosquitto.conf");
     fs::write(&config, mosquitto_config(folder.path(), port, tls_port))?;
-    let mut command = peers::mosquitto("mosquitto");
+    let mut command = peers::debian("mosquitto");
     command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let child = command.spawn().context("start mosquitto")?;

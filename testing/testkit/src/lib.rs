@@ -6,6 +6,7 @@
 
 mod binary;
 mod control;
+mod failing_calls;
 mod forger;
 mod hub;
 pub mod peers;
@@ -15,6 +16,7 @@ mod until;
 
 pub use binary::tomte_binary;
 pub use control::{Answer, Control, Lines};
+pub use failing_calls::FailingCalls;
 pub use forger::{Forged, Forger, Purpose};
 pub use hub::{DeviceFiles, Hub};
 pub use ports::free_port;

@@ -7,12 +7,12 @@ use crate::binary::target_folder;
 
 const ADVICE: &str = "run `cargo xtask install-tools`";
 
-/// Returns a command for one of mosquitto's programs: `mosquitto`, `mosquitto_pub`, `mosquitto_sub`.
+/// Returns a command for a program of Debian: `mosquitto`, `mosquitto_pub`, `mosquitto_sub`, `strace`.
 ///
 /// # Panics
 /// Panics when it is not installed; the message says what to do.
 #[must_use]
-pub fn mosquitto(program: &str) -> Command {
+pub fn debian(program: &str) -> Command {
     let unpacked = target_folder().join("test-tools/debian/root");
     for folder in ["usr/sbin", "usr/bin"] {
         let path = unpacked.join(folder).join(program);

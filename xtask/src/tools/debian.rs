@@ -9,8 +9,10 @@ use anyhow::{Context, Result, bail};
 use super::Group;
 use crate::process;
 
-/// What the tests start: the peer broker and its command line clients.
-const PACKAGES: [&str; 2] = ["mosquitto", "mosquitto-clients"];
+/// What the tests start: the peer broker, its command line clients, and what makes system calls fail.
+const PACKAGES: [&str; 3] = ["mosquitto", "mosquitto-clients", "strace"];
+/// The programs of these packages.
+const PROGRAMS: [&str; 4] = ["mosquitto", "mosquitto_pub", "mosquitto_sub", "strace"];
 
 /// Installs the packages, unless the machine has their programs already.
 ///
@@ -22,8 +24,9 @@ pub(super) fn install(group: &Group) -> Result<()> {
     }
     if !process::works("apt-get", &["--version"]) {
         bail!(
-            "the tests need mosquitto, mosquitto_pub and mosquitto_sub, and this machine has no \
-             apt-get to fetch them with; install them with its own package manager"
+            "the tests need {}, and this machine has no apt-get to fetch them with; install them with \
+             its own package manager",
+            PROGRAMS.join(", ")
         );
     }
     let request = PACKAGES.join(" ");
@@ -39,7 +42,7 @@ fn on_this_machine() -> bool {
         folders.push("/usr/sbin".into());
         folders.iter().any(|folder| folder.join(program).is_file())
     };
-    ["mosquitto", "mosquitto_pub", "mosquitto_sub"].into_iter().all(found)
+    PROGRAMS.into_iter().all(found)
 }
 
 fn unpack(folder: &Path) -> Result<()> {

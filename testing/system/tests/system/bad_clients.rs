@@ -12,7 +12,11 @@ use crate::manifests::broker;
 pub(crate) const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x";
 
 pub(crate) fn open(hub: &Hub) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", hub.mqtt)).unwrap();
+    open_port(hub.mqtt)
+}
+
+pub(crate) fn open_port(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }

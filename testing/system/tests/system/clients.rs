@@ -47,7 +47,7 @@ fn mosquittos_own_clients_publish_and_subscribe() {
 }
 
 fn mosquitto(program: &str, hub: &Hub, files: &DeviceFiles) -> std::process::Command {
-    let mut command = peers::mosquitto(program);
+    let mut command = peers::debian(program);
     command.args(["-h", "localhost", "-p", &hub.mqtts.to_string()]);
     command.arg("--cafile").arg(&files.ca);
     command.arg("--cert").arg(&files.certificate).arg("--key").arg(&files.key);

@@ -53,7 +53,7 @@ impl Workshop {
 
 /// Runs a line in a shell that finds mosquitto's programs.
 fn paste(project: &Path, line: &str) -> Output {
-    let program = peers::mosquitto("mosquitto_pub");
+    let program = peers::debian("mosquitto_pub");
     let mut path = vec![Path::new(program.get_program()).parent().unwrap().to_owned()];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
     let mut shell = Command::new("sh");

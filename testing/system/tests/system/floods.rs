@@ -1,7 +1,7 @@
 //! Too much of everything: connections, subscriptions, names, properties, messages for who does not
 //! read. The hub's memory stays bounded, each refusal is counted, and the others are served.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use tomte_testkit::{Hub, until};
 
 use crate::bad_clients::{CONNECT, Innocents, expect_close, open};
 use crate::client::PATIENCE;
+use crate::raw_client::{connect_as, connected, counter, is_closed, packet, read_packet, string};
 use crate::rust_client::tls_config;
 
 const MIB: u64 = 1 << 20;
@@ -46,70 +47,8 @@ fn memory(hub: &Hub) -> u64 {
     hub.status().unwrap().memory_bytes
 }
 
-fn counter(hub: &Hub, name: &str) -> u64 {
-    hub.status().unwrap().counters.get(name).copied().unwrap_or_default()
-}
-
 fn wait_for_counter(hub: &Hub, name: &str, at_least: u64) {
     until(name, PATIENCE, || (counter(hub, name) >= at_least).then_some(()));
-}
-
-/// Two bytes of length and the text.
-fn string(text: &str) -> Vec<u8> {
-    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
-}
-
-/// A packet: its first byte, the length of the rest, the rest.
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let (mut bytes, mut rest) = (vec![first], body.len());
-    loop {
-        let more = rest > 127;
-        bytes.push(u8::try_from(rest & 127).unwrap() | if more { 128 } else { 0 });
-        rest >>= 7;
-        if !more {
-            break;
-        }
-    }
-    [&bytes[..], body].concat()
-}
-
-fn connect_as(version: u8, client: &str, keep_alive_s: u8) -> Vec<u8> {
-    let properties: &[u8] = if version == 5 { &[0] } else { &[] };
-    let body = [&string("MQTT")[..], &[version, 2, 0, keep_alive_s], properties, &string(client)];
-    packet(0x10, &body.concat())
-}
-
-/// Connects and waits for the CONNACK.
-fn connected(hub: &Hub, version: u8, client: &str) -> TcpStream {
-    let mut stream = open(hub);
-    stream.write_all(&connect_as(version, client, 0)).unwrap();
-    assert_eq!(read_packet(&mut stream).first(), Some(&0x20));
-    stream
-}
-
-/// Reads one packet, without interpreting it.
-fn read_packet(stream: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = vec![0; 2];
-    stream.read_exact(&mut bytes).unwrap();
-    let (mut length, mut shift) = (usize::from(bytes[1] & 127), 7);
-    while bytes.last().unwrap() & 128 != 0 {
-        bytes.push(0);
-        let at = bytes.len() - 1;
-        stream.read_exact(&mut bytes[at..]).unwrap();
-        length |= usize::from(bytes[at] & 127) << shift;
-        shift += 7;
-    }
-    let start = bytes.len();
-    bytes.resize(start + length, 0);
-    stream.read_exact(&mut bytes[start..]).unwrap();
-    bytes
-}
-
-fn is_closed(stream: &mut TcpStream) -> bool {
-    let mut rest = Vec::new();
-    stream
-        .read_to_end(&mut rest)
-        .map_or_else(|error| error.kind() != ErrorKind::WouldBlock, |_| true)
 }
 
 /// Proves a part of: MQT-4.

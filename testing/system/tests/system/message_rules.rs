@@ -43,7 +43,7 @@ impl Waterworks {
 
     /// Sends an order with a user property, as the guide shows it.
     fn order(&self, key: Option<&str>) {
-        let mut command = peers::mosquitto("mosquitto_pub");
+        let mut command = peers::debian("mosquitto_pub");
         command.args(["-V", "mqttv5", "-h", "localhost", "-p", &self.hub.mqtts.to_string()]);
         command.arg("--cafile").arg(&self.console.ca);
         command.arg("--cert").arg(&self.console.certificate).arg("--key").arg(&self.console.key);

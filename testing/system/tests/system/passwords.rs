@@ -94,7 +94,7 @@ fn a_thin_device_logs_in_with_its_password_plain_and_over_tls() {
     }
     let tls = hub.tomte(&["device", "password", "button", "-o", "json"]).unwrap();
     let tls: Value = serde_json::from_str(&tls.stdout).unwrap();
-    let mut publish = tomte_testkit::peers::mosquitto("mosquitto_pub");
+    let mut publish = tomte_testkit::peers::debian("mosquitto_pub");
     publish.args(["-h", "localhost", "-p", &hub.mqtts.to_string(), "-q", "1", "-t", "pressed/tls"]);
     publish.args(["-u", "button", "-P", tls["password"].as_str().unwrap(), "-m", "x"]);
     let sent = tomte_testkit::Output::of(publish.arg("--cafile").arg(&lamp.ca)).unwrap();

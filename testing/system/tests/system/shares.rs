@@ -47,7 +47,7 @@ fn clients_of_two_libraries_and_both_versions_share_the_messages() {
 }
 
 fn mosquitto_sub(hub: &Hub, id: &str) -> Command {
-    let mut command = peers::mosquitto("mosquitto_sub");
+    let mut command = peers::debian("mosquitto_sub");
     command.args(["-h", "localhost", "-p", &hub.mqtt.to_string(), "-W", "20"]);
     command.args(["-c", "-i", id, "-q", "1", "-t", SHARED]);
     command
