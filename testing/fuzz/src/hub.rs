@@ -21,6 +21,13 @@ const MOST_MEMORY: usize = 8 << 20;
 const ALL_OVER: Duration = Duration::from_secs(8 * 86_400);
 
 const TOPICS: [&str; 6] = ["a", "a/b", "h/x", "f/x", "$x/y", "a/long/topic/that/gets/an/alias"];
+/// More levels than a hub allows.
+const DEEP: &str = match str::from_utf8(&[b'/'; tomte_base::MAX_TOPIC_LEVELS]) {
+    Ok(topic) => topic,
+    Err(_) => panic!("slashes are UTF-8"),
+};
+const WILL_TOPICS: [&str; 8] =
+    ["a", "a/b", "h/x", "f/x", "$x/y", "a/long/topic/that/gets/an/alias", DEEP, "a"];
 const FILTERS: [&str; 8] = ["a", "#", "+/b", "h/#", "f/result", "$x/#", "a/#", "$share/g/a"];
 const CLIENTS: [&str; 4] = ["x", "y", "", "z"];
 const OWNERS: [&str; 4] = ["", "fan", "lamp", ""];
@@ -98,7 +105,7 @@ fn connect(bed: &mut Bed, at: usize, input: &mut Input<'_>) {
         connect.will = Some(Will {
             qos: qos(bits >> 4),
             retain: bits & 16 != 0,
-            topic: one_of(&TOPICS, input),
+            topic: one_of(&WILL_TOPICS, input),
             payload: input.piece(),
             delay_seconds: u32::from(input.byte()),
             ..Will::default()
