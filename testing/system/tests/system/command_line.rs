@@ -6,7 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use tomte_testkit::{Output, Process, peers, tomte_binary, until};
+use tomte_testkit::{Hub, Output, Process, peers, tomte_binary, until};
+
+use crate::client::{Client, Library};
+use crate::manifests::broker;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,6 +88,36 @@ fn the_first_five_minutes_go_as_the_readme_says() {
     assert!(run_well(&project, &["logs"]).contains("31 degrees"));
     let called = run_well(&project, &["call", "regulate", r#"{"celsius": 30}"#]);
     assert!(called.contains("\"speed\""), "{called}");
+}
+
+/// The receiver that is away gets it once too, although the hub was killed in between.
+#[test]
+fn a_message_sent_with_each_quality_of_service_arrives_with_it_and_once() {
+    let mut hub = Hub::start(&broker()).unwrap();
+    let subscriber = Client::anonymous(Library::Paho, 5, "here", hub.mqtt);
+    let mut here = subscriber.subscribe("s", 2);
+    let away = Client { id: "away".to_owned(), ..subscriber }.with_kept_session();
+    drop(away.subscribe("s", 2));
+    for qos in ["0", "1", "2"] {
+        let sent = hub.tomte(&["send", "s", qos, "--as", "one", "--qos", qos]).unwrap();
+        assert_eq!(sent.code, Some(0), "{sent:?}");
+        let message = here.expect("message");
+        assert_eq!(
+            (message["payload"].as_str(), message["qos"].to_string()),
+            (Some(qos), qos.to_owned())
+        );
+    }
+    let refused = hub.tomte(&["send", "s", "3", "--as", "one", "--qos", "3"]).unwrap();
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    hub.kill9();
+    hub.restart().unwrap();
+    let mut away = away.start(serde_json::json!({"do": "nothing"}));
+    hub.tomte(&["send", "s", "last", "--as", "one", "--qos", "2"]).unwrap();
+    let mut received = Vec::new();
+    while received.last().is_none_or(|last| last != "last") {
+        received.push(away.payload());
+    }
+    assert_eq!(received, ["1", "2", "last"]);
 }
 
 #[test]
