@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, operators,
 };
@@ -5,6 +7,7 @@ use cel::common::types::CelBool;
 use cel::{IdedExpr, Program};
 
 use super::evaluate::round_variable;
+use super::receiver_keys::asked_key;
 use super::work::{Extent, Work};
 use super::{
     ConditionError, ConditionErrorReason as Reason, MAX_BRACKETS, MAX_DEPTH, MAX_MACROS, MAX_MARKS,
@@ -111,6 +114,7 @@ pub(super) struct Checked {
     pub(super) once: Work,
     pub(super) rounds: Vec<Work>,
     pub(super) reads_payload: bool,
+    pub(super) receiver_keys: BTreeSet<String>,
 }
 
 /// Checks that the program uses what conditions have, and measures what it costs.
@@ -129,13 +133,14 @@ pub(super) fn check_program(
         work: Work::default(),
         rounds: Vec::new(),
         reads_payload: false,
+        receiver_keys: BTreeSet::new(),
     };
     check.expression(&mut expression)?;
     if let Some(what) = other_than_boolean(&expression.expr) {
         return Err(check.error(expression.id, Reason::NotBoolean { what }));
     }
-    let Check { work, rounds, reads_payload, .. } = check;
-    Ok(Checked { expression, once: work, rounds, reads_payload })
+    let Check { work, rounds, reads_payload, receiver_keys, .. } = check;
+    Ok(Checked { expression, once: work, rounds, reads_payload, receiver_keys })
 }
 
 struct Check<'a> {
@@ -148,6 +153,7 @@ struct Check<'a> {
     work: Work,
     rounds: Vec<Work>,
     reads_payload: bool,
+    receiver_keys: BTreeSet<String>,
 }
 
 impl Check<'_> {
@@ -173,6 +179,10 @@ impl Check<'_> {
         }
         self.depth += 1;
         self.work.steps += 1;
+        let is_receiver_hidden = self.loop_variables.iter().any(|(name, _)| name == RECEIVER);
+        if let Some(key) = asked_key(node).filter(|_| !is_receiver_hidden) {
+            self.receiver_keys.insert(key.to_owned());
+        }
         let extent = self.kind_of_expression(node);
         self.depth -= 1;
         extent

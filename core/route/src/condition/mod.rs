@@ -35,8 +35,10 @@ mod error;
 mod evaluate;
 mod json;
 mod message_view;
+mod receiver_keys;
 mod work;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cel::IdedExpr;
@@ -86,6 +88,7 @@ struct Compiled {
     /// What one round of each loop costs, by its number.
     rounds: Vec<Work>,
     reads_payload: bool,
+    receiver_keys: BTreeSet<String>,
 }
 
 impl Condition {
@@ -120,6 +123,7 @@ impl Condition {
             once: checked.once,
             rounds: checked.rounds,
             reads_payload: checked.reads_payload,
+            receiver_keys: checked.receiver_keys,
         })))
     }
 
@@ -146,6 +150,12 @@ impl Condition {
         left: &mut u64,
     ) -> Result<bool, EvaluationError> {
         evaluate::evaluate(&self.0, view, Some(receiver), left)
+    }
+
+    /// Returns the keys of the variable `receiver` that the condition asks for by name: `name` and
+    /// attributes.
+    pub fn receiver_keys(&self) -> impl Iterator<Item = &str> {
+        self.0.receiver_keys.iter().map(String::as_str)
     }
 
     /// Returns the condition as it was written.
