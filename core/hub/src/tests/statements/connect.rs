@@ -102,7 +102,8 @@ fn a_refused_connect_says_of_no_session_and_ends_with_what_follows_it() {
             Version::V311 => "connack NotAuthorized present=false",
         };
         assert_eq!(bed.received(slot), [told]);
-        assert!(bed.is_closed(slot));
+        let why = bed.close_reason(slot);
+        assert!(matches!(why, Some(CloseReason::Refused(_))), "not for what followed: {why:?}");
         assert_eq!(bed.hub.view().retained, 0);
         let kept = bed.connect_kept("s", version);
         assert_eq!(bed.received(kept), ["connack Success present=true"], "it was left alone");

@@ -175,6 +175,70 @@ fn each_filter_of_a_subscribe_brings_its_retained_messages() {
             "publish b kept qos=0 id=0 retain",
         ];
         assert_eq!(bed.received(slot), expect, "{version:?}");
+        // One with a wildcard brings those of all topics that match.
+        let slot = bed.client(version, "w");
+        bed.subscribe(slot, "+", QOS0);
+        let mut words = bed.received(slot).split_off(1);
+        words.sort_unstable();
+        assert_eq!(words, ["a", "b", "c"].map(|t| format!("publish {t} kept qos=0 id=0 retain")));
+    }
+}
+
+/// MQTT-3.1.2-25: as if it had been sent, so that it takes no room from the next one.
+#[test]
+fn a_message_that_is_too_large_for_a_client_counts_as_sent() {
+    for qos in [QOS0, QOS1, QOS2] {
+        let mut bed = Bed::broker();
+        let publisher = bed.client(Version::V5, "p");
+        let mut narrow = Connect { clean_start: false, ..Connect::new(Version::V5, "s") };
+        narrow.properties.receive_maximum = Some(1);
+        narrow.properties.maximum_packet_bytes = Some(100);
+        narrow.properties.session_expiry_seconds = Some(60);
+        let slot = bed.connect_with(&narrow);
+        bed.subscribe(slot, "a", qos);
+        bed.received(slot);
+        let large = "x".repeat(100);
+        bed.publish(publisher, "a", &large, qos, 1);
+        bed.publish(publisher, "a", "small", qos, 2);
+        let found = bed.identifiers(slot);
+        assert_eq!(found, [("small".to_owned(), qos as u8, vec![])], "{qos:?}");
+        if qos == QOS0 {
+            continue;
+        }
+        // The same from the queue.
+        bed.publish(publisher, "a", &large, qos, 3);
+        bed.publish(publisher, "a", "next", qos, 4);
+        let refusal = Ack::with_reason(2, ReasonCode::NotAuthorized);
+        let ends = if qos == QOS1 { Packet::Puback(refusal) } else { Packet::Pubrec(refusal) };
+        bed.send_packet(slot, &ends);
+        assert_eq!(bed.identifiers(slot), [("next".to_owned(), qos as u8, vec![])], "{qos:?}");
+        bed.drop_connection(slot);
+        let slot = bed.connect_with(&narrow);
+        assert_eq!(bed.received(slot).len(), 2, "only what is open comes again");
+    }
+}
+
+/// MQTT-4.3.3-2 of 3.1.1, MQTT-4.3.3-11 of 5: also where the identifier means nothing any more.
+#[test]
+fn every_pubrel_is_answered() {
+    for version in BOTH {
+        let mut bed = Bed::broker();
+        let slot = bed.client(version, "s");
+        bed.publish(slot, "a", "x", QOS2, 7);
+        for id in [7, 7, 9] {
+            bed.step(slot, Step::Pubrel, id, ReasonCode::Success);
+        }
+        let unknown = match version {
+            Version::V5 => "PacketIdentifierNotFound",
+            Version::V311 => "Success",
+        };
+        let expect = [
+            "pubrec 7 Success".to_owned(),
+            "pubcomp 7 Success".to_owned(),
+            format!("pubcomp 7 {unknown}"),
+            format!("pubcomp 9 {unknown}"),
+        ];
+        assert_eq!(bed.received(slot), expect, "{version:?}");
     }
 }
 

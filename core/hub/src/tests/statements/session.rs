@@ -77,7 +77,7 @@ fn nothing_that_follows_a_refused_connect_is_looked_at() {
     let publish = encoded_publish(Version::V5, &head, "x");
     bed.send(slot, &[connect, publish, encoded(Version::V5, &Packet::Pingreq)].concat());
     assert_eq!(bed.received(slot), ["connack BadAuthenticationMethod present=false"]);
-    assert!(bed.is_closed(slot));
+    assert!(matches!(bed.close_reason(slot), Some(CloseReason::Refused(_))));
     assert_eq!(bed.hub.view().retained, 0);
 }
 
