@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tomte_base::{Properties, QoS};
-use tomte_mqtt::codec::{Connect, Disconnect, Packet, ReasonCode, Version, Will};
+use tomte_mqtt::codec::{Connect, Disconnect, Packet, PacketType, ReasonCode, Version, Will};
 
 use super::harness::{Bed, open};
 use crate::{Record, Slot};
@@ -126,6 +126,18 @@ fn disconnect_with_will_publishes_it_and_disconnect_does_not() {
         assert_eq!(came(&mut bed, watcher), 0);
         bed.advance(seconds(5));
         assert_eq!(came(&mut bed, watcher), expected);
+    }
+}
+
+/// MQTT-3.1.2-8, MQTT-3.1.2-10: only 0x00 takes the will away.
+#[test]
+fn disconnect_with_any_reason_but_0_publishes_the_will() {
+    for reason in ReasonCode::all().filter(|code| code.is_allowed_in(PacketType::Disconnect)) {
+        let (mut bed, watcher) = watched();
+        let client = connect(&mut bed, true, 0, 0);
+        bed.disconnect(client, reason);
+        let expected = usize::from(reason != ReasonCode::Success);
+        assert_eq!(came(&mut bed, watcher), expected, "{reason:?}");
     }
 }
 

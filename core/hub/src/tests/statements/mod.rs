@@ -4,6 +4,7 @@
 mod breach;
 mod connect;
 mod delivery;
+mod less;
 mod publish;
 mod session;
 mod subscribe;
