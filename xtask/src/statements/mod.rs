@@ -16,6 +16,7 @@ use ids::STANDARDS;
 use tests_by_name::{Found, TestsByName};
 
 const FOLDER: &str = "docs/reference/mqtt-statements";
+const MUTATIONS: &str = "docs/reference/mqtt-mutations.md";
 
 /// One list, as a file of the folder has it.
 #[derive(Debug, Deserialize)]
@@ -90,7 +91,17 @@ pub(crate) fn offences(workspace: &Workspace) -> Result<Vec<String>> {
             .chain(unnumbered_offences(&list));
         offences.extend(wrong.map(|what| format!("{file}: {what}")));
     }
+    let mutations = workspace.read(MUTATIONS)?;
+    let unknown = unknown_tests(&mutations, &tests);
+    offences.extend(unknown.map(|name| format!("{MUTATIONS}: {name} is no test")));
     Ok(offences)
+}
+
+/// The page of rules that were broken on purpose names tests in the last column of its table.
+fn unknown_tests<'a>(page: &'a str, tests: &'a TestsByName) -> impl Iterator<Item = &'a str> {
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let named = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    named.filter(|name| tests.find(name) == Found::None)
 }
 
 fn read(workspace: &Workspace, version: &str) -> Result<List> {
@@ -247,6 +258,14 @@ mod tests {
         let text = render("0", &list, &TestsByName::default());
         let (_, below) = text.split_once("## Rules without a number").unwrap();
         assert!(below.contains("| clause |") && below.contains("| both | s | so |"), "{text}");
+    }
+
+    #[test]
+    fn a_test_that_told_of_a_broken_rule_and_is_gone_is_named() {
+        let mut tests = TestsByName::default();
+        tests.add("a.rs", "#[test]\nfn there() {}");
+        let page = "`prose`\n| 5.0: 1-1 | what | `there`<br>`gone` |\n";
+        assert_eq!(unknown_tests(page, &tests).collect::<Vec<_>>(), ["gone"]);
     }
 
     #[test]

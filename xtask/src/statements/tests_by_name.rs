@@ -32,7 +32,7 @@ impl TestsByName {
         Ok(tests)
     }
 
-    fn add(&mut self, file: &str, source: &str) {
+    pub(super) fn add(&mut self, file: &str, source: &str) {
         let mut is_test = false;
         for line in source.lines().map(str::trim) {
             if line.starts_with("#[") {

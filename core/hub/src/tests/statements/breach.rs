@@ -27,6 +27,7 @@ fn ends(versions: &[Version], reason: &str, what: impl Fn(Version) -> Vec<u8>) {
 
 const ONLY_5: [Version; 1] = [Version::V5];
 
+/// Proves: MQT-1.
 #[test]
 fn what_only_a_server_sends_ends_the_connection() {
     let reasons = vec![ReasonCode::Success];
@@ -116,6 +117,8 @@ fn auth_without_a_method_in_connect_ends_the_connection() {
 }
 
 /// The properties of CONNECT that are errors, with the reason in CONNACK: 3.1.2.11 of 5.
+///
+/// Proves: MQT-1.
 #[test]
 fn a_connect_with_a_property_that_is_not_allowed_is_told_why() {
     let connect = |properties: &[u8]| {

@@ -11,6 +11,8 @@ fn seconds(n: u64) -> Duration {
 
 /// MQTT-3.1.2-24 of 3.1.1, MQTT-3.1.2-22 of 5: "as if the network had failed", so its will is
 /// published.
+///
+/// Proves: MQT-1.
 #[test]
 fn a_client_that_is_silent_for_one_and_a_half_keep_alives_is_closed_and_leaves_its_will() {
     for version in BOTH {
@@ -226,6 +228,8 @@ fn no_answer_is_larger_than_the_client_allows() {
 }
 
 /// MQTT-3.1.2-8, -10, -12 and MQTT-3.14.4-3 of both standards.
+///
+/// Proves: MQT-1.
 #[test]
 fn a_will_is_published_when_the_client_does_not_say_goodbye_and_only_then() {
     for version in BOTH {

@@ -32,6 +32,8 @@ fn pubrels_are_sent_in_the_order_of_the_pubrecs() {
 }
 
 /// MQTT-4.4.0-1, MQTT-4.6.0-1 of 3.1.1, MQTT-2.3.1-4 of 3.1.1.
+///
+/// Proves: MQT-1.
 #[test]
 fn a_client_that_comes_back_is_sent_what_is_open_in_the_order_of_the_first_time() {
     for version in BOTH {
