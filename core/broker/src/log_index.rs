@@ -70,6 +70,11 @@ impl Segment {
 }
 
 impl LogIndex {
+    /// Changes the limits.
+    pub fn set_limits(&mut self, limits: LogLimits) {
+        self.limits = limits;
+    }
+
     /// Makes the index of a log without records.
     #[must_use]
     pub fn new(limits: LogLimits) -> Self {

@@ -87,6 +87,12 @@ impl Retained {
         Self { levels, expiries: BTreeSet::new(), limits, messages: 0, bytes: 0 }
     }
 
+    /// Changes the limits. What is retained stays, and past the new limits a topic that is retained
+    /// still takes a message that is not larger than the one before.
+    pub fn set_limits(&mut self, limits: RetainedLimits) {
+        self.limits = limits;
+    }
+
     /// Returns how many topics have a retained message.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -164,7 +170,7 @@ impl Retained {
         if old.is_none() && self.messages >= self.limits.max_messages as usize {
             return Some(RetainedLimit::Messages);
         }
-        (bytes > self.limits.max_bytes.0).then_some(RetainedLimit::Bytes)
+        (bytes > self.limits.max_bytes.0.max(self.bytes)).then_some(RetainedLimit::Bytes)
     }
 
     fn find(&self, topic: &str) -> Option<NodeId> {

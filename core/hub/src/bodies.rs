@@ -109,7 +109,7 @@ impl Hub {
         self.make_room_in_memory();
     }
 
-    fn make_room_in_memory(&mut self) {
+    pub(crate) fn make_room_in_memory(&mut self) {
         let limit = self.config.limits.queue_memory.0;
         while self.bodies.bytes > limit {
             let Some(oldest) = self.bodies.in_memory.pop_front() else { break };

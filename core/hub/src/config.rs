@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tomte_base::{ByteSize, FunctionName, QoS, TopicName};
-use tomte_broker::{LogLimits, QueueLimits};
+use tomte_broker::{LogLimits, QueueLimits, RetainedLimits};
 use tomte_route::RouteTable;
 use tomte_scheduler::FunctionLimits;
 
@@ -87,6 +87,12 @@ pub struct Limits {
     pub traces: usize,
     /// Messages whose way is recorded, in one second, at most.
     pub traces_per_second: u32,
+}
+
+impl Limits {
+    pub(crate) fn retained(&self) -> RetainedLimits {
+        RetainedLimits { max_messages: self.max_retained, max_bytes: self.max_retained_bytes }
+    }
 }
 
 impl Default for Limits {

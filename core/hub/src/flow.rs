@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tomte_base::{Message, MessageId, Source, Time, TokenBucket, TopicName};
 
-use crate::{Config, Owner};
+use crate::{Config, Limits, Owner};
 
 /// Bytes of a payload that a trace shows.
 const SNIPPET_BYTES: usize = 256;
@@ -106,6 +106,10 @@ pub enum FlowEvent {
     Dropped(Source, String, &'static str),
 }
 
+fn budget(limits: &Limits) -> TokenBucket {
+    TokenBucket::new(limits.traces_per_second, Duration::from_secs(1))
+}
+
 pub(crate) struct Flow {
     traces: VecDeque<Trace>,
     capacity: usize,
@@ -120,10 +124,18 @@ impl Flow {
         Self {
             traces: VecDeque::new(),
             capacity: limits.traces,
-            budget: TokenBucket::new(limits.traces_per_second, Duration::from_secs(1)),
+            budget: budget(limits),
             watched: false,
             events: Vec::new(),
         }
+    }
+
+    /// Changes how many messages are remembered, and how many of them in a second.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.capacity = limits.traces;
+        let n_too_many = self.traces.len().saturating_sub(self.capacity);
+        self.traces.drain(..n_too_many);
+        self.budget = budget(limits);
     }
 
     /// Turns the live view on or off.

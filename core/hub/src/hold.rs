@@ -117,6 +117,15 @@ fn limits(rule: &Hold) -> QueueLimits {
 }
 
 impl Hub {
+    /// The rules of the routes changed: holds that are in use follow them.
+    pub(crate) fn set_hold_rules(&mut self) {
+        let mut holds = std::mem::take(&mut self.holds);
+        for (device, queue) in &mut holds.by_device {
+            queue.set_limits(limits(&self.hold_rule(device)));
+        }
+        self.holds = holds;
+    }
+
     /// Puts a message into the hold of a device after a restart.
     pub(crate) fn recover_hold(
         &mut self,

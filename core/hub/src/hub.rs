@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tomte_base::{LogPosition, Message, MessageId, NumberHash, Time, TopicName};
-use tomte_broker::{MatchCache, Retained, RetainedLimits, TopicTree};
+use tomte_broker::{MatchCache, Retained, TopicTree};
 use tomte_scheduler::{Resources, Scheduler, SchedulerLimits};
 
 use tomte_mqtt::codec::{Packet, ReasonCode};
@@ -171,10 +171,7 @@ impl Hub {
             matches: MatchCache::new(),
             shares: Shares::default(),
             chosen: Chosen::default(),
-            retained: Retained::new(RetainedLimits {
-                max_messages: limits.max_retained,
-                max_bytes: limits.max_retained_bytes,
-            }),
+            retained: Retained::new(limits.retained()),
             retained_kept: HashMap::new(),
             connections: Vec::new(),
             n_connections: 0,
@@ -214,35 +211,6 @@ impl Hub {
         hub.install_routes();
         hub.install_functions(now);
         hub
-    }
-
-    /// Changes to another configuration. Each message is routed by exactly one of the two; running
-    /// calls go on.
-    pub fn deploy(&mut self, now: Time, config: Config) {
-        self.remove_routes();
-        self.config = config;
-        self.install_routes();
-        self.install_functions(now);
-    }
-
-    fn remove_routes(&mut self) {
-        for (index, route) in self.config.table.routes().iter().enumerate() {
-            self.tree.remove(&route.topic, Key::route(index));
-        }
-    }
-
-    fn install_routes(&mut self) {
-        for (index, route) in self.config.table.routes().iter().enumerate() {
-            self.tree.insert(&route.topic, Key::route(index), Subscription::NONE);
-        }
-        self.route_matches = vec![0; self.config.table.routes().len()];
-    }
-
-    fn install_functions(&mut self, now: Time) {
-        let functions = self.config.functions.values().map(|f| f.limits.clone()).collect();
-        let mut out = Vec::new();
-        self.scheduler.set_functions(now, functions, &mut out);
-        self.perform_scheduling(now, out);
     }
 
     /// A connection was accepted.

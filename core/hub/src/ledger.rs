@@ -54,6 +54,11 @@ impl<A> Ledger<A> {
         }
     }
 
+    /// Changes when old records are copied so that segments can go.
+    pub(crate) fn set_limits(&mut self, limits: LogLimits) {
+        self.index.set_limits(limits);
+    }
+
     /// Takes over what recovery found: segments as (first position, bytes), and the next position.
     pub(crate) fn restored(&mut self, segments: Vec<(LogPosition, u64)>, next: LogPosition) {
         self.index.restored(segments, next);

@@ -11,7 +11,8 @@
 //! *shares a subscription?* `shares.rs`;
 //! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?*
 //! `fan_out.rs`, `rules.rs`, `parts.rs`; *how does it reach them?* `deliver.rs`, `encode.rs`; *where does it
-//! wait?* `bodies.rs`; *how does a function run?* `calls.rs`; *what survives?* `record/`,
+//! wait?* `bodies.rs`; *how does a function run?* `calls.rs`; *what does a deployment
+//! change?* `deploy.rs`; *what survives?* `record/`,
 //! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
 
 mod bodies;
@@ -23,6 +24,7 @@ mod connecting;
 mod connection;
 mod counter;
 mod deliver;
+mod deploy;
 mod effect;
 mod encode;
 mod exactly_once;

@@ -271,3 +271,17 @@ proptest! {
         prop_assert_eq!(retained.levels.len(), 1, "empty nodes are left");
     }
 }
+
+#[test]
+fn past_lowered_limits_a_topic_still_takes_what_is_no_larger() {
+    let mut retained = Retained::new(RetainedLimits::default());
+    for topic in ["a", "b"] {
+        let _set = retained.set(message(topic, 5, Time::NEVER));
+    }
+    retained.set_limits(RetainedLimits { max_messages: 1, max_bytes: ByteSize(1) });
+    assert!(!retained.set(message("a", 5, Time::NEVER)).is_refused());
+    assert!(!retained.set(message("a", 1, Time::NEVER)).is_refused());
+    assert!(retained.set(message("a", 2, Time::NEVER)).is_refused());
+    assert!(retained.set(message("c", 1, Time::NEVER)).is_refused());
+    assert_eq!(retained.len(), 2);
+}

@@ -1,5 +1,6 @@
 mod bodies;
 mod connecting;
+mod deploy;
 mod exactly_once;
 mod exactly_once_model;
 mod harness;
