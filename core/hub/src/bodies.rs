@@ -25,7 +25,7 @@ use crate::fan_out::Receipt;
 use crate::flow::{Hop, HopKind};
 use crate::hub::{Ack, Stored};
 use crate::ledger::{Kept, Ledger};
-use crate::record::{self, Destination, Record};
+use crate::record::{self, Destination};
 use crate::session::Waiting;
 
 /// Messages that are read at once for one session, at most.
@@ -292,14 +292,7 @@ fn take_up_to(bytes: u64, messages: impl Iterator<Item = (MessageId, Kept)>) -> 
 
 /// Reads the message `id` from the bytes of its record.
 pub(crate) fn message_of(record: &[u8], id: MessageId) -> Option<Message> {
-    let message = match Record::decode(record).ok()? {
-        Record::Accepted { message, .. }
-        | Record::AcceptedFrom { message, .. }
-        | Record::AcceptedPart { message, .. }
-        | Record::AcceptedWill { message, .. } => message,
-        _ => return None,
-    };
-    (message.id == id).then_some(message)
+    record::accepted_message(record).filter(|message| message.id == id)
 }
 
 fn unreadable(at: Time, subject: String) -> Hop {

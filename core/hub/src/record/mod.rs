@@ -423,6 +423,24 @@ impl Record {
     }
 }
 
+/// Reads the message of a record that says that one was accepted, and not to whom it goes: there may
+/// be thousands.
+pub(crate) fn accepted_message(bytes: &[u8]) -> Option<Message> {
+    let mut r = Reader { bytes, at: 0 };
+    match r.u8("tag").ok()? {
+        6 => {}
+        18 => {
+            r.number("session").ok()?;
+            r.packet_id().ok()?;
+        }
+        21 | 23 => {
+            r.number("number of the will, or of the first message").ok()?;
+        }
+        _ => return None,
+    }
+    r.message().ok()
+}
+
 /// Appends an [`Record::Accepted`] without owning its parts.
 fn encode_accepted(out: &mut Vec<u8>, message: &Message, destinations: &[Destination]) {
     let mut w = Writer(out);

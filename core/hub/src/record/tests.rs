@@ -134,6 +134,22 @@ fn every_record_reads_back_as_it_was() {
 }
 
 #[test]
+fn the_message_of_a_record_is_read_without_its_destinations() {
+    for record in records() {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        let expect = match record {
+            Record::Accepted { message, .. }
+            | Record::AcceptedFrom { message, .. }
+            | Record::AcceptedWill { message, .. }
+            | Record::AcceptedPart { message, .. } => Some(message),
+            _ => None,
+        };
+        assert_eq!(accepted_message(&bytes), expect);
+    }
+}
+
+#[test]
 fn a_record_cut_anywhere_or_too_long_is_refused() {
     for record in records() {
         let mut bytes = Vec::new();

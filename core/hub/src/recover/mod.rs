@@ -1,18 +1,20 @@
 //! What the records of a journal say: gathered from the first to the last, before any listener
 //! opens. [`restore`] then puts it back into memory.
 
+mod found;
 mod restore;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tomte_base::{LogPosition, Message, MessageId, QoS, Time, TopicFilter, TopicName};
+use tomte_base::{LogPosition, Message, MessageId, Time, TopicFilter, TopicName};
 
 use crate::exactly_once::SentId;
 use crate::ledger::Kept;
 use crate::record::{self, BadRecord, Destination, Record};
-use crate::session::{Delivery, Keeper, Owner, Session, Subscription};
+use crate::session::{Owner, Subscription};
 use crate::wills::KeptWill;
+use found::FoundMessage;
 
 /// Why the journal could not be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -60,28 +62,6 @@ struct FoundReceived {
     message: Option<MessageId>,
     /// None when only the message names it, because a crash tore its own record off.
     kept: Option<Kept>,
-}
-
-/// A message, without what it says: that stays in the journal.
-struct FoundMessage {
-    id: MessageId,
-    /// Bytes of its topic and payload.
-    bytes: u32,
-    expires: Time,
-    destinations: Vec<Destination>,
-    kept: Kept,
-    /// The last record that says that it is there.
-    confirmed: LogPosition,
-    /// Of its destinations, those that need not get it from a queue. Seldom there.
-    elsewhere: Option<Box<Elsewhere>>,
-}
-
-#[derive(Default)]
-struct Elsewhere {
-    /// Destinations where it is on its way with QoS 2.
-    in_flight: Vec<Destination>,
-    /// Destinations that have it, although the record of that was torn off.
-    over: Vec<Destination>,
 }
 
 /// What the records say, gathered until the last one was read.
@@ -285,62 +265,5 @@ impl Recovery {
         if found.destinations.is_empty() {
             self.messages.remove(&message);
         }
-    }
-}
-
-impl Elsewhere {
-    fn has(&self, destination: &Destination) -> bool {
-        self.in_flight.contains(destination) || self.over.contains(destination)
-    }
-}
-
-impl FoundMessage {
-    /// The destination that `session` stands for and that is not accounted for yet: itself, a group
-    /// of which it is a member, or the hold of its device.
-    fn destination_of(&self, session: &Session) -> Option<&Destination> {
-        let elsewhere = self.elsewhere.as_deref();
-        let is_open = |d: &&Destination| elsewhere.is_none_or(|elsewhere| !elsewhere.has(d));
-        self.destinations.iter().filter(is_open).find(|destination| match destination {
-            Destination::Session { session: serial, qos, .. }
-            | Destination::Share { session: serial, qos, .. } => {
-                *serial == session.serial && *qos == QoS::ExactlyOnce
-            }
-            Destination::Hold { device, .. } => session.owner.device() == Some(device),
-            Destination::Call { .. } => false,
-        })
-    }
-
-    /// A session is gone for which the message had left with QoS 2: no other member of its group
-    /// gets it (MQTT-4.8.2-5).
-    fn has_left_for(&mut self, session: u64) {
-        let left = self.destinations.iter().filter(|destination| {
-            matches!(destination, Destination::Share { session: serial, .. } if *serial == session)
-        });
-        let left: Vec<_> = left.cloned().collect();
-        self.elsewhere.get_or_insert_default().over.extend(left);
-    }
-
-    /// Puts the message in flight to `session`, if it is for it.
-    fn in_flight(&mut self, session: &Session, read: &mut ReadMessage<'_>) -> Option<Delivery> {
-        let destination = self.destination_of(session)?.clone();
-        let (retain, keeper) = match &destination {
-            Destination::Session { retain, .. } => (*retain, Keeper::Session),
-            Destination::Share { filter, retain, .. } => (*retain, Keeper::Share(filter.clone())),
-            Destination::Hold { device, until } => (false, Keeper::Hold(device.clone(), *until)),
-            Destination::Call { .. } => return None,
-        };
-        let elsewhere = self.elsewhere.get_or_insert_default();
-        let Some(message) = read(self.kept.position, self.id) else {
-            // The client may have it: it does not get it under another identifier.
-            elsewhere.over.push(destination);
-            return None;
-        };
-        elsewhere.in_flight.push(destination);
-        let subscription_ids = match &keeper {
-            Keeper::Share(filter) => session.identifier(filter),
-            _ => None,
-        };
-        let qos = QoS::ExactlyOnce;
-        Some(Delivery { message, qos, retain, keeper, subscription_ids })
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tomte_base::{LogPosition, Message, MessageId, QoS, Time, TopicFilter};
 use tomte_mqtt::session::Phase;
 
-use super::{FoundMessage, FoundReceived, FoundSession, ReadMessage, Recovery};
+use super::found::{FoundMessage, Place};
+use super::{FoundReceived, FoundSession, ReadMessage, Recovery};
 use crate::Hub;
 use crate::bodies::message_of;
 use crate::counter::Counter;
@@ -148,8 +149,7 @@ impl Hub {
             let message = messages.get_mut(&sent.message);
             let phase = if sent.released {
                 if let Some(message) = message {
-                    let over = message.destination_of(session).cloned();
-                    message.elsewhere.get_or_insert_default().over.extend(over);
+                    message.is_over_for(session);
                 }
                 Phase::Released
             } else if let Some(delivery) = message.and_then(|found| found.in_flight(session, read))
@@ -170,20 +170,19 @@ impl Hub {
 
     fn recover_message(&mut self, now: Time, found: FoundMessage, read: &mut ReadMessage<'_>) {
         self.ledger.still_kept(found.kept);
-        let FoundMessage { id, bytes, expires, destinations, kept, elsewhere, .. } = found;
+        let FoundMessage { id, bytes, expires, ref destinations, kept, .. } = found;
         self.queued_bytes += u64::from(bytes);
-        let all = destinations.clone();
-        self.stored.insert(id, Stored { body: None, waits: false, bytes, kept, destinations });
-        for destination in all {
-            let is_among = |listed: &Vec<Destination>| listed.contains(&destination);
-            let (in_flight, over) = elsewhere
-                .as_ref()
-                .map_or((false, false), |e| (is_among(&e.in_flight), is_among(&e.over)));
-            if in_flight {
+        let stored =
+            Stored { body: None, waits: false, bytes, kept, destinations: destinations.clone() };
+        self.stored.insert(id, stored);
+        let mut body = None;
+        for (at, destination) in destinations.iter().enumerate() {
+            let place = found.place(at);
+            if place == Place::InFlight {
                 continue;
             }
-            let waits = !over
-                && match &destination {
+            let waits = place == Place::Waits
+                && match destination {
                     Destination::Session { session, qos, retain } => {
                         let waiting = StoredDelivery {
                             message: id,
@@ -193,12 +192,15 @@ impl Hub {
                         };
                         self.recover_waiting(*session, waiting, bytes as usize, expires)
                     }
-                    destination => read(kept.position, id).is_some_and(|message| {
-                        self.recover_destination(now, &message, destination)
-                    }),
+                    destination => {
+                        body = body.or_else(|| read(kept.position, id));
+                        body.as_ref().is_some_and(|message| {
+                            self.recover_destination(now, message, destination)
+                        })
+                    }
                 };
             if !waits {
-                self.done(id, &destination);
+                self.done(id, destination);
             }
         }
     }

@@ -279,6 +279,30 @@ fn what_was_on_its_way_at_a_crash_is_not_lost_to_the_limits_of_the_queue() {
     assert_eq!(drain(&mut bed, receiver), expect(0..70));
 }
 
+/// Recovery searched all destinations of a message for each session that it was on its way to, and
+/// read the message once for each: 60 messages to 1,000 sessions took 19 seconds.
+#[test]
+fn a_message_on_its_way_to_many_sessions_is_read_once_by_recovery() {
+    let mut bed = Bed::new(open());
+    let receivers: Vec<Slot> = (0..200)
+        .map(|n| {
+            let receiver = bed.connect("", &format!("r{n}"), false);
+            bed.subscribe(receiver, "a", QoS::ExactlyOnce);
+            receiver
+        })
+        .collect();
+    let sender = bed.connect("", "s", true);
+    bed.publish(sender, "a", "1", QoS::ExactlyOnce, 1);
+    bed.step(receivers[7], Step::Pubrec, 1, tomte_mqtt::codec::ReasonCode::Success);
+    bed.crash(open());
+    assert_eq!(bed.n_read_again, 1);
+    for n in [0, 7, 199] {
+        let back = bed.connect("", &format!("r{n}"), false);
+        let expect = if n == 7 { "pubrel 1 Success" } else { "publish a 1 qos=2 id=1 dup" };
+        assert_eq!(bed.received(back)[1..], [expect]);
+    }
+}
+
 #[test]
 fn all_queues_together_have_a_bound_and_its_rule_is_that_of_the_queues() {
     for overflow in [Overflow::DropOldest, Overflow::DropNewest] {

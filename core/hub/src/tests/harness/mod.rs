@@ -110,6 +110,8 @@ pub(super) struct Bed {
     pub(super) disk_full: bool,
     /// Records cannot be read back.
     pub(super) unreadable: bool,
+    /// Records that the last recovery read again.
+    pub(super) n_read_again: usize,
     /// Records are read back only by [`Bed::answer_fetches`].
     pub(super) reads_late: bool,
     versions: Vec<Version>,
@@ -132,6 +134,7 @@ impl Bed {
             log: Vec::new(),
             disk_full: false,
             unreadable: false,
+            n_read_again: 0,
             reads_late: false,
             versions: Vec::new(),
             outputs: Vec::new(),
@@ -151,10 +154,12 @@ impl Bed {
         let bytes = self.log.iter().map(|(_, record)| record.len() as u64).sum();
         self.hub = hub(self.now, config);
         let log = self.log.clone();
-        let unreadable = self.unreadable;
+        let (unreadable, mut n_read_again) = (self.unreadable, 0);
         self.hub.recover(self.now, recovery, vec![(first, bytes)], next, |position| {
+            n_read_again += 1;
             record_at(&log, position).filter(|_| !unreadable)
         });
+        self.n_read_again = n_read_again;
         self.versions.clear();
         self.outputs.clear();
         self.effects.clear();
