@@ -16,7 +16,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tomte_base::{LogPosition, Message, MessageId, Time};
+use tomte_base::{LogPosition, Message, MessageId, NumberHash, Time};
 
 use crate::Hub;
 use crate::counter::Counter;
@@ -26,7 +26,7 @@ use crate::flow::{Hop, HopKind};
 use crate::hub::{Ack, Stored};
 use crate::ledger::{Kept, Ledger};
 use crate::record::{self, Destination};
-use crate::session::Waiting;
+use crate::session::{Session, Waiting};
 
 /// Messages that are read at once for one session, at most.
 const FETCH: usize = 256;
@@ -202,11 +202,13 @@ impl Hub {
         let (mut again, mut copied) = (Vec::new(), Vec::new());
         for (wanted, record) in found {
             let Some(stored) = self.stored.get_mut(&wanted.message) else { continue };
-            let body = record.and_then(|record| message_of(&record, wanted.message));
+            let body = record.and_then(|record| message_of(&record, wanted.message)).map(Arc::new);
+            let body =
+                body.or_else(|| on_its_way(&self.sessions, &self.by_serial, stored, &wanted));
             match body {
                 _ if stored.body.is_some() => copied.push(wanted.message),
                 Some(message) => {
-                    stored.body = Some(Arc::new(message));
+                    stored.body = Some(message);
                     self.bodies.enter(stored);
                     copied.push(wanted.message);
                 }
@@ -275,6 +277,21 @@ impl Hub {
             self.done(id, &destination);
         }
     }
+}
+
+/// A message whose record cannot be read is still in memory while it is on its way to somebody.
+fn on_its_way(
+    sessions: &[Option<Session>],
+    by_serial: &HashMap<u64, u32, NumberHash>,
+    stored: &Stored,
+    wanted: &Wanted,
+) -> Option<Arc<Message>> {
+    stored.destinations.iter().find_map(|destination| {
+        let Destination::Session { session, .. } = destination else { return None };
+        let session = sessions[*by_serial.get(session)? as usize].as_ref()?;
+        let mut messages = session.machine.messages().map(|delivery| &delivery.message);
+        messages.find(|message| message.id == wanted.message).cloned()
+    })
 }
 
 /// Takes from the front what fits into `bytes`, one message at least.

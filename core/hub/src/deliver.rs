@@ -364,8 +364,9 @@ impl Hub {
             let serial = session.serial;
             self.counters.add(Counter::DropTooLarge);
             self.trace_outcome(now, delivery.message.id, index, Outcome::TooLarge);
-            self.keep_completed(index, id);
-            return self.release(serial, &delivery);
+            // In this order: torn between, the message would wait again, under another identifier.
+            self.release(serial, &delivery);
+            return self.keep_completed(index, id);
         }
         self.counters.add(Counter::Delivered);
         self.mark_dirty(slot);

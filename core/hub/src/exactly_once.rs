@@ -212,8 +212,9 @@ impl Hub {
             Ok(Pubrec::AlreadyReceived) if !failed => ReasonCode::Success,
             Ok(Pubrec::AlreadyReceived) => return,
             Ok(Pubrec::Ended(delivery)) => {
-                self.keep_completed(index, packet_id);
+                // In this order: torn between, the message would wait again, under another identifier.
                 self.client_has(now, index, &delivery, Some(ack.reason));
+                self.keep_completed(index, packet_id);
                 return self.pump(now, index);
             }
             Err(unknown) if unknown.in_use => {

@@ -12,6 +12,7 @@ use tomte_mqtt::codec::{
 };
 
 use crate::network::ConnId;
+use crate::oracle::{GROUPS, group_of};
 use crate::world::{Event, World};
 use publish::Outgoing;
 pub(crate) use receive::Answer;
@@ -103,6 +104,12 @@ impl World {
         (*self.rng.pick(&FILTERS), qos)
     }
 
+    /// A group and a quality of service with which its members keep what they get.
+    fn choose_group(&mut self) -> (&'static str, QoS) {
+        let qos = *self.rng.pick(&[QoS::AtLeastOnce, QoS::ExactlyOnce]);
+        (self.rng.pick(&GROUPS).filter, qos)
+    }
+
     fn choose_qos(&mut self) -> QoS {
         match self.rng.below(100) {
             0..=22 => QoS::AtMostOnce,
@@ -137,7 +144,12 @@ impl World {
         match self.rng.below(100) {
             0..=69 => self.publish_some(index),
             70..=79 => {
-                let (filter, qos) = self.choose_filter();
+                let v5 = self.clients[index].version == Version::V5;
+                let (filter, qos) = if v5 && self.rng.chance(350) {
+                    self.choose_group()
+                } else {
+                    self.choose_filter()
+                };
                 self.clients[index].wanted.insert(filter, qos);
                 self.subscribe(index, filter, qos);
             }
@@ -164,7 +176,7 @@ impl World {
         let v5 = self.clients[index].version == Version::V5;
         let mut asked = Subscription::new(filter, qos);
         if v5 {
-            asked.no_local = self.rng.chance(150);
+            asked.no_local = group_of(filter).is_none() && self.rng.chance(150);
             asked.retain_as_published = self.rng.chance(300);
             asked.retain_handling = *self.rng.pick(&[
                 RetainHandling::Send,
@@ -174,6 +186,7 @@ impl World {
         }
         let packet_id = self.clients[index].packet_id();
         let identifier = (v5 && self.rng.chance(300)).then_some(7);
+        let identifier = group_of(filter).or(identifier);
         self.tell(|| format!("client-{index} subscribes to {filter} with QoS {}", qos as u8));
         self.send(index, |out, version| {
             let subscribe = Subscribe {

@@ -94,6 +94,7 @@ impl World {
                     self.oracle.on_will_after_crash(now, &left);
                 }
                 self.host = Some(host);
+                self.note_passed_on();
                 if fails && self.rng.chance(500) {
                     self.coverage.hit("crash: right after the recovery");
                     self.crash("right after its recovery");

@@ -84,7 +84,15 @@ impl Host {
         let resources = Box::new(ResourceManager::new(total));
         let mut hub = Hub::new(now, config, scheduling, resources, seed);
         let reader = journal.reader();
-        hub.recover(now, recovery, segments, next, |position| read_one(&reader, position));
+        let (rng, coverage, bad_read) =
+            (&mut world.rng, &mut world.coverage, world.settings.bad_read);
+        hub.recover(now, recovery, segments, next, |position| {
+            let fails = rng.chance(bad_read);
+            if fails {
+                coverage.hit("recovery: a record could not be read back");
+            }
+            read_one(&reader, position).filter(|_| !fails)
+        });
         Ok(Self {
             sync: journal.sync_handle(),
             hub,

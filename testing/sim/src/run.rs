@@ -198,9 +198,12 @@ impl World {
     }
 
     fn cover_counters(&mut self) {
-        const COUNTED: [(Counter, &str); 16] = [
+        const COUNTED: [(Counter, &str); 19] = [
             (Counter::DropQueueFull, "drop: queue full"),
             (Counter::DropExpired, "drop: expired"),
+            (Counter::PassedOn, "group: passed on to another member"),
+            (Counter::DropNoMember, "drop: no member"),
+            (Counter::DropUnreadable, "drop: unreadable"),
             (Counter::DropHoldFull, "drop: hold full"),
             (Counter::DropHoldExpired, "drop: hold expired"),
             (Counter::DropHopLimit, "drop: hop limit"),

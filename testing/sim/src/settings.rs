@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) stall: usize,
     /// A client never answers a delivery.
     pub(crate) forget_ack: usize,
+    /// A record cannot be read back, for each one that is.
+    pub(crate) bad_read: usize,
     /// A worker does something else than answering.
     pub(crate) bad_worker: usize,
     /// A stranger connects and sends rubbish, for each tick.
@@ -59,6 +61,7 @@ impl Settings {
             jump: on(rng, 60),
             stall: on(rng, 40),
             forget_ack: on(rng, 30),
+            bad_read: if rng.chance(100) { 30 } else { 0 },
             bad_worker: on(rng, 300),
             stranger: on(rng, 100),
         }

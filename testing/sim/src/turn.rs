@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tomte_base::{LogPosition, error_chain};
-use tomte_core_hub::{CloseReason, Effect, FetchFor, Record, Wanted};
+use tomte_core_hub::{CloseReason, Counter, Effect, FetchFor, Record, Wanted};
 use tomte_journal::{Fault, Operation, SyncMode, WriteError};
 
 use crate::host::read_one;
@@ -72,6 +72,7 @@ impl World {
         for input in synced {
             self.take_input(input);
         }
+        self.note_passed_on();
         self.die_at(crash, CrashPoint::BeforeCommit)?;
         self.commit(crash)?;
         self.die_at(crash, CrashPoint::BeforeEffects)?;
@@ -79,8 +80,17 @@ impl World {
         self.write_dirty(crash)?;
         self.die_at(crash, CrashPoint::AfterTurn)?;
         self.check_bounds();
+        self.note_passed_on();
         self.look_again();
         Ok(())
+    }
+
+    /// Tells the oracle how many messages groups have passed on, before any of them can arrive.
+    pub(crate) fn note_passed_on(&mut self) {
+        let before = self.oracle.totals().get(&Counter::PassedOn).copied().unwrap_or(0);
+        let Some(host) = &self.host else { return };
+        let n = before + host.hub.counters().get(Counter::PassedOn);
+        self.oracle.note_passed_on(n);
     }
 
     fn die_at(&self, crash: Option<CrashPoint>, here: CrashPoint) -> Result<(), Died> {
@@ -124,7 +134,14 @@ impl World {
             FetchFor::Copy => "journal: messages were read back to be copied",
         });
         let reader = host.journal.reader();
-        let read = |wanted: &Wanted| (*wanted, read_one(&reader, wanted.position));
+        let (rng, coverage, bad_read) = (&mut self.rng, &mut self.coverage, self.settings.bad_read);
+        let read = |wanted: &Wanted| {
+            let fails = rng.chance(bad_read);
+            if fails {
+                coverage.hit("journal: a record could not be read back");
+            }
+            (*wanted, read_one(&reader, wanted.position).filter(|_| !fails))
+        };
         let found = wanted.iter().map(read).collect();
         host.hub.on_fetched(now, to, found);
     }

@@ -35,6 +35,13 @@ pub(super) enum Place {
     Over,
 }
 
+/// A message of QoS 2 on its way to a session.
+pub(super) enum OnItsWay {
+    Message(Delivery),
+    /// Its record cannot be read.
+    Unreadable,
+}
+
 /// Where the destinations of a message stand. A message may be on its way to each of thousands of
 /// sessions, so that none of them may search through all the others.
 pub(super) struct Elsewhere {
@@ -121,12 +128,13 @@ impl FoundMessage {
         }
     }
 
-    /// Puts the message in flight to `session`, if it is for it.
+    /// Puts the message in flight to `session`, if it is for it. What cannot be read is over: the
+    /// client may have it, and gets it under no other identifier.
     pub(super) fn in_flight(
         &mut self,
         session: &Session,
         read: &mut ReadMessage<'_>,
-    ) -> Option<Delivery> {
+    ) -> Option<OnItsWay> {
         let at = self.destination_of(session)?;
         let (retain, keeper) = match &self.destinations[at] {
             Destination::Session { retain, .. } => (*retain, Keeper::Session),
@@ -139,14 +147,16 @@ impl FoundMessage {
         if elsewhere.body.is_none() {
             elsewhere.body = read(position, id);
         }
-        // What cannot be read is over: the client may have it, and gets it under no other identifier.
-        let message = elsewhere.body.clone();
-        elsewhere.places[at] = if message.is_some() { Place::InFlight } else { Place::Over };
+        let Some(message) = elsewhere.body.clone() else {
+            elsewhere.places[at] = Place::Over;
+            return Some(OnItsWay::Unreadable);
+        };
+        elsewhere.places[at] = Place::InFlight;
         let subscription_ids = match &keeper {
             Keeper::Share(filter) => session.identifier(filter),
             _ => None,
         };
         let qos = QoS::ExactlyOnce;
-        Some(Delivery { message: message?, qos, retain, keeper, subscription_ids })
+        Some(OnItsWay::Message(Delivery { message, qos, retain, keeper, subscription_ids }))
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tomte_base::{LogPosition, Message, MessageId, QoS, Time, TopicFilter};
 use tomte_mqtt::session::Phase;
 
-use super::found::{FoundMessage, Place};
+use super::found::{FoundMessage, OnItsWay, Place};
 use super::{FoundReceived, FoundSession, ReadMessage, Recovery};
 use crate::Hub;
 use crate::bodies::message_of;
 use crate::counter::Counter;
-use crate::exactly_once::{ReceivedId, SentId};
+use crate::exactly_once::{KeptIds, ReceivedId, SentId};
 use crate::hub::{Ack, Stored, Timer};
 use crate::ledger::Ledger;
 use crate::record::{Destination, Record};
@@ -145,24 +145,37 @@ impl Hub {
         let session = self.sessions[index as usize].as_mut().expect("it was just added");
         let mut in_order: Vec<_> = found.into_iter().collect();
         in_order.sort_unstable_by_key(|(_, sent)| sent.order);
-        for (packet_id, sent) in in_order {
+        for (packet_id, mut sent) in in_order {
             let message = messages.get_mut(&sent.message);
             let phase = if sent.released {
                 if let Some(message) = message {
                     message.is_over_for(session);
                 }
+                self.ledger.still_kept(sent.kept);
                 Phase::Released
-            } else if let Some(delivery) = message.and_then(|found| found.in_flight(session, read))
-            {
-                self.flow.opened(delivery.message.id);
-                Phase::ExactlyOnce(delivery)
             } else {
-                // It never left: the crash tore its message off.
-                let gone = Record::Completed { session: session.serial, packet_id };
-                self.ledger.note(|out| gone.encode(out));
-                continue;
+                match message.and_then(|found| found.in_flight(session, read)) {
+                    Some(OnItsWay::Message(delivery)) => {
+                        self.ledger.still_kept(sent.kept);
+                        self.flow.opened(delivery.message.id);
+                        Phase::ExactlyOnce(delivery)
+                    }
+                    // The client may have it, and must not take the next message with this identifier
+                    // for the same one: PUBREL frees it at both ends.
+                    Some(OnItsWay::Unreadable) => {
+                        sent.released = true;
+                        let record = KeptIds::sent_record(session.serial, packet_id, &sent);
+                        sent.kept = self.ledger.keep(|out| record.encode(out));
+                        Phase::Released
+                    }
+                    // It never left: the crash tore its message off.
+                    None => {
+                        let gone = Record::Completed { session: session.serial, packet_id };
+                        self.ledger.note(|out| gone.encode(out));
+                        continue;
+                    }
+                }
             };
-            self.ledger.still_kept(sent.kept);
             session.machine.restore_in_flight(packet_id, phase);
             session.ids.sent.insert(packet_id, sent);
         }

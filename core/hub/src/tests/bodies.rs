@@ -279,6 +279,21 @@ fn what_was_on_its_way_at_a_crash_is_not_lost_to_the_limits_of_the_queue() {
     assert_eq!(drain(&mut bed, receiver), expect(0..70));
 }
 
+#[test]
+fn what_is_on_its_way_to_somebody_is_not_lost_with_its_record() {
+    let (mut bed, sender) = bed(open(), QoS::AtLeastOnce);
+    let other = bed.connect("", "other", false);
+    bed.subscribe(other, "a", QoS::ExactlyOnce);
+    bed.received(other);
+    bed.publish(sender, "a", "0", QoS::ExactlyOnce, 1);
+    assert_eq!(bed.received(other), ["publish a 0 qos=2 id=1"]);
+    bed.unreadable = true;
+    let receiver = bed.connect("", "r", false);
+    assert_eq!(drain(&mut bed, receiver), expect(0..1));
+    assert_eq!(bed.hub.counters().get(Counter::DropUnreadable), 0);
+    assert_eq!(bed.hub.stored.len(), 1, "one destination is left");
+}
+
 /// Recovery searched all destinations of a message for each session that it was on its way to, and
 /// read the message once for each: 60 messages to 1,000 sessions took 19 seconds.
 #[test]

@@ -469,6 +469,50 @@ fn packet_identifiers_move_with_their_session_when_its_expiry_changes() {
     assert!(moved.iter().any(|r| matches!(r, Record::Subscribed { .. })));
 }
 
+/// A message that recovery cannot read may have reached the client, who would take the next message
+/// with its identifier for the same one: PUBREL frees it. And however the journal ends then, the
+/// message does not come back under another identifier.
+#[test]
+fn a_message_on_its_way_that_cannot_be_read_is_released_and_never_comes_again() {
+    let (mut bed, sender, _) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    bed.unreadable = true;
+    let start = bed.log.len();
+    bed.crash(open());
+    let whole = bed.log.clone();
+    assert!(whole.len() > start + 1, "there is something to tear");
+    for end in start..=whole.len() {
+        let mut torn = Bed::new(open());
+        torn.log = whole[..end].to_vec();
+        let (_, _, to_receiver, _) = crash(&mut torn, Version::V5);
+        let expect = if end == start { "publish a 1 qos=2 id=1 dup" } else { "pubrel 1 Success" };
+        assert_eq!(to_receiver, [expect], "torn at {end}");
+    }
+    let receiver = bed.connect_kept("r", Version::V5);
+    assert_eq!(bed.received(receiver)[1..], ["pubrel 1 Success"]);
+    bed.step(receiver, Step::Pubcomp, 1, OK);
+    assert!(bed.hub.stored.is_empty());
+    assert_eq!(bed.hub.counters.get(Counter::DropUnreadable), 1);
+}
+
+/// Torn between its records, a refusal brought the message again under another identifier.
+#[test]
+fn a_message_that_the_client_refused_does_not_come_again_wherever_a_crash_tears_the_journal() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    publish(&mut bed, sender, "1", 7, false);
+    let start = bed.log.len();
+    bed.step(receiver, Step::Pubrec, 1, ReasonCode::QuotaExceeded);
+    let whole = bed.log.clone();
+    for end in start..=whole.len() {
+        let mut torn = Bed::new(open());
+        torn.log = whole[..end].to_vec();
+        let (_, _, to_receiver, _) = crash(&mut torn, Version::V5);
+        let unknown = end == start;
+        assert!(to_receiver.is_empty() != unknown, "torn at {end}: {to_receiver:?}");
+        assert!(to_receiver.iter().all(|word| word.ends_with("id=1 dup")), "{to_receiver:?}");
+    }
+}
+
 /// Wherever the crash tears what makes the failure good, sender and receiver see the message once.
 #[test]
 fn a_message_that_a_failing_journal_did_not_take_comes_once_through_a_crash() {

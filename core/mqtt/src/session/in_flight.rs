@@ -93,6 +93,11 @@ impl<M> InFlight<M> {
         Some(message)
     }
 
+    /// Returns the messages that are not released, in any order.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &M> {
+        self.entries.values().filter_map(|entry| entry.phase.message())
+    }
+
     /// Returns all entries in order.
     pub(crate) fn in_order(&self) -> Vec<(u16, &Phase<M>)> {
         let mut entries: Vec<_> = self.entries.iter().collect();

@@ -155,6 +155,11 @@ impl<M: Clone> Session<M> {
         self.in_flight.len()
     }
 
+    /// Returns the messages in flight that the peer did not acknowledge, in any order.
+    pub fn messages(&self) -> impl Iterator<Item = &M> {
+        self.in_flight.messages()
+    }
+
     /// Tells whether the session remembers nothing in either direction.
     #[must_use]
     pub fn is_empty(&self) -> bool {

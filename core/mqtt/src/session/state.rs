@@ -27,6 +27,13 @@ impl<M> Phase<M> {
         matches!(self, Phase::Released)
     }
 
+    pub(crate) fn message(&self) -> Option<&M> {
+        match self {
+            Phase::AtLeastOnce(message) | Phase::ExactlyOnce(message) => Some(message),
+            Phase::Released => None,
+        }
+    }
+
     pub(crate) fn into_message(self) -> Option<M> {
         match self {
             Phase::AtLeastOnce(message) | Phase::ExactlyOnce(message) => Some(message),

@@ -95,17 +95,28 @@ impl Oracle {
     /// `all_came` says that every client could come back to collect what was held.
     pub(crate) fn check_promises(&mut self, now: Time, all_came: bool) {
         let total = |counter: Counter| self.totals.get(&counter).copied().unwrap_or(0);
-        let dropped = total(Counter::DropQueueFull) + total(Counter::DropTooLarge);
+        let dropped = total(Counter::DropQueueFull)
+            + total(Counter::DropTooLarge)
+            + total(Counter::DropUnreadable);
         let ended = if self.n_crashes > 1 { total(Counter::DropSessionEnded) } else { 0 };
         let from_holds =
             total(Counter::DropHoldFull) + total(Counter::DropHoldExpired) + dropped + ended;
         let failed = total(Counter::CallsHandled) + total(Counter::CallsUnhandled);
         let failed = if total(Counter::JournalFailures) > 0 { failed } else { 0 };
-        let calls = total(Counter::DropCallRefused) + total(Counter::DropHopLimit) + failed;
+        let calls = total(Counter::DropCallRefused)
+            + total(Counter::DropHopLimit)
+            + total(Counter::DropUnreadable)
+            + failed;
+        let shares = dropped + total(Counter::DropNoMember) + total(Counter::DropSessionEnded);
         let (mut sessions, mut holds, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let mut shared = Vec::new();
         for duty in self.open_duties(now) {
             match duty {
                 Duty::Session(..) => sessions.push(duty.to_string()),
+                // QoS 2 may have left for a member whose session ended with its connection.
+                Duty::Shared(_, mark) if self.is_once(*mark) && self.may_be_passed_on(*mark) => {}
+                Duty::Shared(..) if all_came => shared.push(duty.to_string()),
+                Duty::Shared(..) => {}
                 Duty::Held(..) if all_came => holds.push(duty.to_string()),
                 Duty::Held(..) => {}
                 Duty::Call(..) => waiting.push(duty.to_string()),
@@ -117,11 +128,12 @@ impl Oracle {
         let rows = [
             ("messages for sessions", sessions, dropped),
             ("messages in holds", holds, from_holds),
+            ("messages for groups", shared, shares),
             ("calls", waiting, calls),
             (
                 "messages acknowledged before the journal had them",
                 unkept,
-                dropped + from_holds + calls,
+                dropped + from_holds + calls + shares,
             ),
         ];
         for (what, missing, accounted) in rows {
@@ -143,7 +155,8 @@ impl Oracle {
         let total = |counter: Counter| self.totals.get(&counter).copied().unwrap_or(0);
         let failed = total(Counter::CallsHandled)
             + total(Counter::CallsUnhandled)
-            + total(Counter::DropCallRefused);
+            + total(Counter::DropCallRefused)
+            + total(Counter::DropUnreadable);
         let silent = self.ended_calls.difference(&self.answered_calls).count() as u64;
         if silent > failed {
             self.blame(|| format!("{silent} calls ended without an answer, {failed} were counted"));

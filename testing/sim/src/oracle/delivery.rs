@@ -9,6 +9,7 @@ use crate::network::ConnId;
 
 use super::duties::Duty;
 use super::messages::Published;
+use super::shares::{ALONE, came_by};
 use super::{Key, Oracle};
 
 /// Publishers from this number on are wills.
@@ -17,16 +18,16 @@ const WILLS: u32 = 1_000;
 /// What one client received.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// The last number of each publisher and topic, by the quality of service on both ways.
-    last: HashMap<(u32, String, u8, u8), u32>,
+    /// The last number of each group, publisher and topic, by the quality of service on both ways.
+    last: HashMap<(u32, u32, String, u8, u8), u32>,
     /// First deliveries on one connection.
-    on_line: HashMap<(ConnId, Mark), u32>,
+    on_line: HashMap<(ConnId, u32, Mark), u32>,
     /// The last connection that brought something; an older one may still bring what is late.
     newest: Option<ConnId>,
     /// How often the client forgot its session.
     pub(super) epoch: u32,
     /// Messages of QoS 2 all the way.
-    pub(super) once: HashSet<(u32, Mark)>,
+    pub(super) once: HashSet<(u32, u32, Mark)>,
 }
 
 impl Oracle {
@@ -46,20 +47,27 @@ impl Oracle {
             self.blame(|| format!("{} receives {mark}, which nobody published", key.1));
             return;
         };
-        self.check_permission(&key, mark, &published, publish);
+        let group = came_by(publish);
+        self.check_permission(&key, (group, mark), &published, publish);
         let seen = self.seen.entry(key.clone()).or_default();
         let is_late = seen.newest > Some(id);
         seen.newest = seen.newest.max(Some(id));
         if !publish.retain && !published.retain && mark.via == 0 {
             // The number of a will tells when its client came, not when it went.
             if !is_late && mark.publisher < WILLS {
-                self.check_order(&key, mark, &published, publish);
+                self.check_order(&key, (group, mark), &published, publish);
             }
-            self.check_repetition(&key, id, mark, &published, publish);
+            self.check_repetition(&key, (id, group, mark), &published, publish);
         }
-        self.check_once(&key, mark, publish);
+        self.check_once(&key, (group, mark), publish);
         self.cover(&key, mark, publish, coverage);
-        self.reached.insert((key.clone(), mark));
+        if group == ALONE {
+            self.reached.insert((key, mark));
+        } else {
+            coverage.hit("delivery: by a group");
+            self.check_one_member(&key, (group, mark), &published, publish);
+            self.reached_shared.insert((group, key, mark));
+        }
     }
 
     /// Connections of a hub that died still bring what was on its way.
@@ -70,7 +78,7 @@ impl Oracle {
     fn check_permission(
         &mut self,
         key: &Key,
-        mark: Mark,
+        (group, mark): (u32, Mark),
         published: &Published,
         publish: &Publish<'_>,
     ) {
@@ -84,7 +92,9 @@ impl Oracle {
             published.to_all || key.0.is_some_and(|device| published.to_devices.contains(device));
         let Published { source, topic, value, .. } = published;
         // A retained message is sent when a route leads from it to the session now.
-        let later = publish.retain && published.retain;
+        // One that is passed on in its group goes where routes lead it now.
+        let passed_on = group != ALONE && self.may_be_passed_on(mark);
+        let later = (publish.retain && published.retain) || passed_on;
         let now = later
             && self
                 .tables
@@ -102,10 +112,21 @@ impl Oracle {
 
     /// Messages of one publisher on one topic come in order, apart from what was sent twice, and from
     /// what waited in a hold for a session that took QoS 0 meanwhile or for another client.
-    fn check_order(&mut self, key: &Key, mark: Mark, published: &Published, publish: &Publish<'_>) {
-        let known = self.reached.contains(&(key.clone(), mark));
-        let stream =
-            (mark.publisher, published.topic.clone(), published.qos as u8, publish.qos as u8);
+    /// What a group passed on comes behind what its new member had.
+    fn check_order(
+        &mut self,
+        key: &Key,
+        (group, mark): (u32, Mark),
+        published: &Published,
+        publish: &Publish<'_>,
+    ) {
+        let known = match group {
+            ALONE => self.reached.contains(&(key.clone(), mark)),
+            group => self.reached_shared.contains(&(group, key.clone(), mark)),
+        };
+        let passed_on = group != ALONE && self.may_be_passed_on(mark);
+        let (topic, publisher) = (published.topic.clone(), mark.publisher);
+        let stream = (group, publisher, topic, published.qos as u8, publish.qos as u8);
         let has_died = self.n_crashes > published.n_crashes;
         // After a crash it is in the hold again, and comes when the session asks for it again.
         let held = published.is_held
@@ -114,8 +135,17 @@ impl Oracle {
         let back = has_died && self.has_dropped();
         let last = self.seen.entry(key.clone()).or_default().last.entry(stream).or_default();
         let (before, times) = (*last, published.times);
-        *last = before.max(mark.number);
-        if mark.number < before && !known && !publish.dup && times == 1 && !held && !back {
+        if !passed_on {
+            *last = before.max(mark.number);
+        }
+        if mark.number < before
+            && !known
+            && !publish.dup
+            && times == 1
+            && !held
+            && !back
+            && !passed_on
+        {
             let topic = publish.topic;
             self.blame(|| format!("{} receives {mark} on {topic} after number {before}", key.1));
         }
@@ -125,8 +155,7 @@ impl Oracle {
     fn check_repetition(
         &mut self,
         key: &Key,
-        id: ConnId,
-        mark: Mark,
+        (id, group, mark): (ConnId, u32, Mark),
         published: &Published,
         publish: &Publish<'_>,
     ) {
@@ -134,7 +163,7 @@ impl Oracle {
             return;
         }
         let seen = self.seen.entry(key.clone()).or_default();
-        let times = seen.on_line.entry((id, mark)).or_default();
+        let times = seen.on_line.entry((id, group, mark)).or_default();
         *times += 1;
         if *times > published.times {
             let (times, taken) = (*times, published.times);

@@ -26,6 +26,8 @@ pub(super) enum Cause {
 pub(super) enum Duty {
     /// The message reaches this session, as long as it lives.
     Session(Key, u64, Mark),
+    /// The message reaches some member of this group.
+    Shared(u32, Mark),
     /// The message reaches some session of this device.
     Held(&'static str, Mark),
     /// The call ends.
@@ -38,6 +40,7 @@ impl fmt::Display for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session((_, id), _, mark) => write!(f, "{mark} must reach the session {id}"),
+            Self::Shared(group, mark) => write!(f, "{mark} must reach a member of {group}"),
             Self::Held(device, mark) => write!(f, "{mark} is held for {device}"),
             Self::Call(function, mark) => write!(f, "the call of {function} with {mark} must end"),
             Self::Retained(topic, nth) => write!(f, "candidate {nth} of {topic} is retained"),
@@ -75,6 +78,7 @@ impl Oracle {
                 .reached
                 .iter()
                 .any(|((owner, _), reached)| *owner == Some(*device) && reached == mark),
+            Duty::Shared(group, mark) => self.got_shared.contains_key(&(*group, *mark)),
             Duty::Call(function, mark) => self.ended_calls.contains(&(function.clone(), *mark)),
             Duty::Retained(..) => true,
         }

@@ -123,16 +123,27 @@ impl Oracle {
     }
 
     /// A message of QoS 2 all the way reaches a client once, as long as the client knows its session.
-    pub(super) fn check_once(&mut self, key: &Key, mark: Mark, publish: &Publish<'_>) {
+    /// By each of its groups it is another one.
+    pub(super) fn check_once(
+        &mut self,
+        key: &Key,
+        (group, mark): (u32, Mark),
+        publish: &Publish<'_>,
+    ) {
         let Some(published) = self.published.get(&mark) else { return };
         let is_once = publish.qos == QoS::ExactlyOnce
             && !publish.retain
             && !published.retain
             && !published.is_held;
         let seen = self.seen.entry(key.clone()).or_default();
-        if is_once && !seen.once.insert((seen.epoch, mark)) {
+        if is_once && !seen.once.insert((seen.epoch, group, mark)) {
             self.blame(|| format!("{} receives {mark} of QoS 2 twice", key.1));
         }
+    }
+
+    /// Tells whether a message was published with QoS 2.
+    pub(super) fn is_once(&self, mark: Mark) -> bool {
+        self.published.get(&mark).is_some_and(|known| known.qos == QoS::ExactlyOnce)
     }
 
     /// How many QoS 2 messages reached a client.
@@ -142,7 +153,7 @@ impl Oracle {
 
     /// A drop that a crash undoes brings a message back.
     pub(super) fn has_dropped(&self) -> bool {
-        let dropped = [Counter::DropQueueFull, Counter::DropTooLarge];
+        let dropped = [Counter::DropQueueFull, Counter::DropTooLarge, Counter::DropUnreadable];
         dropped.iter().any(|counter| self.totals.get(counter).is_some_and(|n| *n > 0))
     }
 }

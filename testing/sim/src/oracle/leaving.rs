@@ -90,7 +90,10 @@ impl Oracle {
         let promised = self.pending.get(cause).into_iter().flatten();
         let open = promised.filter(|duty| !self.is_done(duty) && !self.has_run(duty));
         let lost = open.filter_map(|duty| match duty {
-            Duty::Session(_, _, mark) | Duty::Held(_, mark) | Duty::Call(_, mark) => Some(*mark),
+            Duty::Session(_, _, mark)
+            | Duty::Shared(_, mark)
+            | Duty::Held(_, mark)
+            | Duty::Call(_, mark) => Some(*mark),
             Duty::Retained(..) => None,
         });
         if let Some(mark) = lost.into_iter().find(|mark| !durable.holds(*mark)) {

@@ -35,6 +35,8 @@ pub(super) struct Published {
     pub(super) to_functions: BTreeSet<&'static str>,
     /// Crashes before the hub took it first.
     pub(super) n_crashes: u64,
+    /// Messages that were passed on in groups before.
+    pub(super) n_passed_on: u64,
     /// A route holds it for a device that is away.
     pub(super) is_held: bool,
 }
@@ -61,6 +63,7 @@ impl Oracle {
         if let Some((mark, value)) = read {
             if incoming.qos > QoS::AtMostOnce && !incoming.expires {
                 self.promise_sessions(now, &incoming, &decision, mark, &mut duties);
+                self.promise_shares(now, &incoming, &decision, mark, &mut duties);
                 self.promise_holds(&incoming, &decision, mark, &mut duties);
                 let calls = decision.functions.iter().filter(|_| mark.depth() < self.max_hops());
                 duties.extend(calls.map(|name| Duty::Call((*name).to_owned(), mark)));
@@ -101,6 +104,7 @@ impl Oracle {
             to_devices: BTreeSet::new(),
             to_functions: BTreeSet::new(),
             n_crashes: self.n_crashes,
+            n_passed_on: self.n_passed_on,
             is_held: false,
         };
         let known = self.published.entry(mark).or_insert_with(fresh);

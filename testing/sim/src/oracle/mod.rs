@@ -5,8 +5,8 @@
 //! acknowledgement leaves, and it speaks of the state in which the message was taken.
 //!
 //! *What is a promise?* `duties.rs`. *What does a client say?* `lines.rs`. *Who has subscribed?*
-//! `sessions.rs`. *Where does a message go?* `messages.rs`. *Is it new?* `exactly_once.rs`. *What is
-//! published for who vanished?* `wills.rs`. *What may leave the hub, and when?* `leaving.rs`. *What reached a client?*
+//! `sessions.rs`. *Where does a message go?* `messages.rs`. *Is it new?* `exactly_once.rs`. *Which member of a
+//! group gets it?* `shares.rs`. *What is published for who vanished?* `wills.rs`. *What may leave the hub, and when?* `leaving.rs`. *What reached a client?*
 //! `delivery.rs`. *Do the numbers add up?* `counting.rs`.
 
 mod counting;
@@ -17,6 +17,7 @@ mod leaving;
 mod lines;
 mod messages;
 mod sessions;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod wills;
@@ -38,6 +39,7 @@ use lines::Line;
 pub(crate) use lines::Signs;
 use messages::{Candidate, Published};
 use sessions::Kept;
+pub(crate) use shares::{GROUPS, group_of};
 use wills::WaitingWill;
 
 /// A client identifier and whose it is.
@@ -55,6 +57,11 @@ pub(crate) struct Oracle {
     firm: BTreeSet<Duty>,
     /// What reached a session, and what reached an owner.
     reached: BTreeSet<(Key, Mark)>,
+    /// What reached a member by way of a group, and the member of each group that got a message
+    /// first, with QoS 2 or not.
+    reached_shared: BTreeSet<(u32, Key, Mark)>,
+    got_shared: HashMap<(u32, Mark), (Key, bool)>,
+    n_passed_on: u64,
     ended_calls: BTreeSet<(String, Mark)>,
     answered_calls: BTreeSet<(String, Mark)>,
     retained: BTreeMap<String, Vec<Candidate>>,
@@ -89,6 +96,9 @@ impl Oracle {
             pending: HashMap::new(),
             firm: BTreeSet::new(),
             reached: BTreeSet::new(),
+            reached_shared: BTreeSet::new(),
+            got_shared: HashMap::new(),
+            n_passed_on: 0,
             ended_calls: BTreeSet::new(),
             answered_calls: BTreeSet::new(),
             retained: BTreeMap::new(),
