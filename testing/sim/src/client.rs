@@ -17,7 +17,8 @@ use crate::world::{Event, World};
 use publish::Outgoing;
 pub(crate) use receive::Answer;
 
-const FILTERS: [&str; 9] = ["s/#", "s/a", "s/+", "r/#", "cmd/#", "p/#", "#", "+/a", "will/+"];
+const FILTERS: [&str; 10] =
+    ["s/#", "s/a", "s/+", "r/#", "cmd/#", "p/#", "m/#", "#", "+/a", "will/+"];
 /// What every client subscribes to in the end, so that nothing is left for it.
 const ALL_HELD: &str = "cmd/#";
 

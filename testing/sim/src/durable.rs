@@ -150,6 +150,7 @@ impl Durable {
 
     fn accept(&mut self, position: u64, message: &Message, destinations: Vec<Destination>) {
         let Some((mark, _)) = Mark::read(&message.payload) else { return };
+        let mark = mark.on(&message.topic);
         self.marks.insert(mark);
         let calls = destinations.into_iter().filter_map(function).collect();
         let kept = Kept { position, mark, calls };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::table::SECOND;
+
 /// A message: who made it first, its number there, and which functions it went through since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Mark {
@@ -17,6 +19,9 @@ impl fmt::Display for Mark {
         if self.via > 0 { write!(f, "'{:o}", self.via) } else { Ok(()) }
     }
 }
+
+/// What is added to a publisher for the copies on second topics.
+const COPIES: u32 = 100_000;
 
 /// Functions by their digit.
 const FUNCTIONS: [&str; 3] = ["double", "chain", "echo"];
@@ -39,6 +44,17 @@ impl Mark {
         let pad = "x".repeat(padding);
         format!(r#"{{"p":{publisher},"n":{number},"via":{via},"v":{value},"pad":"{pad}"}}"#)
             .into_bytes()
+    }
+
+    /// The mark of its copy on that topic: the one on a second topic is a message of its own.
+    pub(crate) fn on(self, topic: &str) -> Self {
+        let copy = if topic.starts_with(SECOND) { COPIES } else { 0 };
+        Self { publisher: self.publisher + copy, ..self }
+    }
+
+    /// Who made the message that it is, or is a copy of.
+    pub(crate) fn maker(self) -> u32 {
+        self.publisher % COPIES
     }
 
     /// Reads a payload back; none for a payload without a mark, such as an empty one.

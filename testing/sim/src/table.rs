@@ -7,7 +7,9 @@ use tomte_base::{
     ByteSize, DeviceName, FunctionName, MilliCpu, Source, TopicFilter, TopicName, topic_matches,
 };
 use tomte_core_hub::{Config, FunctionConfig, Limits};
-use tomte_route::{Declared, Destination, Hold, Overflow, RouteSpec, RouteTable, SourcePattern};
+use tomte_route::{
+    Attributes, Declared, Destination, Hold, Overflow, RouteSpec, RouteTable, SourcePattern,
+};
 use tomte_scheduler::{FunctionLimits, Mode, Priority};
 
 pub(crate) const DEVICES: [&str; 3] = ["thermometer", "fan", "lamp"];
@@ -29,14 +31,28 @@ pub(crate) struct Route {
     over: Option<i64>,
     to: To,
     hold: Option<Hold>,
+    /// A message rule: only these devices among the subscribers.
+    only: Option<&'static [&'static str]>,
+    /// A message rule: on its second topic, which is its own below `m/`.
+    renames: bool,
+    /// A message rule: from everybody else.
+    withholds: bool,
 }
 
 const fn route(from: &'static str, topic: &'static str, over: Option<i64>, to: To) -> Route {
-    Route { from, topic, over, to, hold: None }
+    Route { from, topic, over, to, hold: None, only: None, renames: false, withholds: false }
 }
 
 const fn held(from: &'static str, topic: &'static str, to: &'static str, rule: Hold) -> Route {
-    Route { from, topic, over: None, to: To::Device(to), hold: Some(rule) }
+    Route { hold: Some(rule), ..route(from, topic, None, To::Device(to)) }
+}
+
+const fn chosen(from: &'static str, topic: &'static str, only: &'static [&'static str]) -> Route {
+    Route { only: Some(only), ..route(from, topic, None, To::Subscribers) }
+}
+
+const fn renamed(from: &'static str, topic: &'static str) -> Route {
+    Route { renames: true, ..route(from, topic, None, To::Subscribers) }
 }
 
 /// A function and the topic of its results.
@@ -74,6 +90,9 @@ pub(crate) fn tables() -> Vec<Table> {
                 held("device:*", "cmd/+", "fan", LONG),
                 route("device:*", "p/#", Some(20), Device("lamp")),
                 route("device:*", "p/#", Some(60), Subscribers),
+                chosen("device:*", "p/#", &["fan"]),
+                renamed("device:*", "s/c"),
+                Route { only: Some(&["lamp"]), ..renamed("device:*", "p/#") },
                 route("device:*", "loop", None, Function("echo")),
                 route("function:echo", "r/loop", None, Function("echo")),
             ],
@@ -97,6 +116,8 @@ pub(crate) fn tables() -> Vec<Table> {
                 route("function:*", "#", None, Subscribers),
                 route("device:*", "s/b", None, Function("chain")),
                 route("device:*", "s/b", None, Function("double")),
+                Route { withholds: true, ..chosen("device:*", "s/a", &["fan", "lamp"]) },
+                renamed("device:*", "s/+"),
                 held("device:*", "cmd/#", "fan", LONG),
             ],
             functions: vec![double, chain],
@@ -120,16 +141,44 @@ pub(crate) struct Decision {
     /// Devices, and whether the message is held while they are away.
     pub(crate) devices: Vec<(&'static str, bool)>,
     pub(crate) functions: Vec<&'static str>,
+    /// Devices that rules chose among the subscribers.
+    pub(crate) chosen: Vec<&'static str>,
+    /// The same of the copy on its second topic, if there is one.
+    pub(crate) second: Option<Box<Decision>>,
 }
+
+/// The second topic of a message.
+pub(crate) fn second_topic(topic: &str) -> String {
+    format!("{SECOND}{topic}")
+}
+
+/// What second topics begin with.
+pub(crate) const SECOND: &str = "m/";
 
 impl Decision {
     pub(crate) fn is_empty(&self) -> bool {
-        !self.subscribers && self.devices.is_empty() && self.functions.is_empty()
+        !self.is_for_sessions() && self.functions.is_empty() && self.second.is_none()
+    }
+
+    /// Tells whether somebody may get it on its own topic.
+    pub(crate) fn is_for_sessions(&self) -> bool {
+        self.subscribers || !self.devices.is_empty() || !self.chosen.is_empty()
+    }
+
+    fn add(&mut self, route: &Route) {
+        match (route.to, route.only) {
+            (To::Subscribers, Some(only)) => self.chosen.extend(only),
+            (To::Subscribers, None) => self.subscribers = true,
+            (To::Device(name), _) => self.devices.push((name, route.hold.is_some())),
+            (To::Function(name), _) => self.functions.push(name),
+        }
     }
 
     /// Tells whether a session of this owner may get the message.
     pub(crate) fn permits(&self, device: Option<&str>) -> bool {
-        self.subscribers || self.devices.iter().any(|(name, _)| device == Some(*name))
+        self.subscribers
+            || self.devices.iter().any(|(name, _)| device == Some(*name))
+            || self.chosen.iter().any(|name| device == Some(*name))
     }
 }
 
@@ -148,6 +197,7 @@ impl Table {
     /// Judges one message by the plain meaning of the routes.
     pub(crate) fn decide(&self, source: &Source, topic: &str, value: Option<i64>) -> Decision {
         let mut decision = Decision::default();
+        let mut matching = Vec::new();
         for route in &self.routes {
             if !topic_matches(route.topic, topic) || !takes_from(route.from, source) {
                 continue;
@@ -156,10 +206,17 @@ impl Table {
             if route.over.is_some_and(|over| value.is_none_or(|value| value <= over)) {
                 continue;
             }
-            match route.to {
-                To::Subscribers => decision.subscribers = true,
-                To::Device(name) => decision.devices.push((name, route.hold.is_some())),
-                To::Function(name) => decision.functions.push(name),
+            matching.push(route);
+        }
+        let is_withheld = matching.iter().any(|route| route.withholds);
+        let counts = |route: &&&Route| {
+            !is_withheld || route.withholds || matches!(route.to, To::Function(_))
+        };
+        for route in matching.iter().filter(counts) {
+            if route.renames {
+                decision.second.get_or_insert_default().add(route);
+            } else {
+                decision.add(route);
             }
         }
         decision
@@ -186,8 +243,10 @@ impl Table {
             })
             .collect();
         let table = RouteTable::compile(self.routes.iter().map(spec).collect(), &declared);
+        let nothing = |name| (DeviceName::new(name).expect("valid"), Attributes::default());
+        let attributes = DEVICES.map(nothing).into();
         Config {
-            table: table.expect("the tables here are valid"),
+            table: table.expect("the tables here are valid").with_attributes(&attributes),
             functions,
             limits: limits.clone(),
         }
@@ -208,7 +267,11 @@ fn spec(route: &Route) -> RouteSpec {
         to: Destination::parse(&to).expect("valid"),
         on_unavailable: route.hold,
         allow_cycle: true,
-        rule: tomte_route::RuleSpec::default(),
+        rule: tomte_route::RuleSpec {
+            only: route.only.map(|only| format!("receiver.name in {only:?}")),
+            publish_as: route.renames.then(|| second_topic("{topic}")),
+            withhold: route.withholds,
+        },
     }
 }
 
@@ -255,13 +318,28 @@ mod tests {
     }
 
     #[test]
+    fn rules_choose_rename_and_withhold() {
+        let tables = tables();
+        let decision = tables[0].decide(&device("fan"), "p/1", Some(0));
+        assert!(decision.permits(Some("fan")) && !decision.permits(Some("lamp")));
+        let second = decision.second.unwrap();
+        assert!(second.permits(Some("lamp")) && !second.permits(Some("fan")));
+        let withheld = tables[2].decide(&device("fan"), "s/a", None);
+        assert!(withheld.permits(Some("lamp")) && !withheld.permits(None));
+        assert!(withheld.second.is_none(), "the rule that withholds passes over it");
+        let both = tables[2].decide(&device("fan"), "s/b", None);
+        assert!(both.permits(None) && both.second.unwrap().permits(None));
+        assert_eq!(both.functions, ["chain", "double"]);
+    }
+
+    #[test]
     fn a_condition_decides_on_the_value() {
         let table = &tables()[0];
         let at = |value| table.decide(&device("fan"), "s/a", value).functions;
         assert_eq!(at(Some(51)), ["double"]);
         assert!(at(Some(50)).is_empty() && at(None).is_empty());
         let decision = table.decide(&device("fan"), "p/1", Some(30));
-        assert!(decision.permits(Some("lamp")) && !decision.permits(Some("fan")));
+        assert!(decision.permits(Some("lamp")) && !decision.permits(Some("thermometer")));
         assert!(!decision.permits(None));
     }
 }

@@ -42,6 +42,7 @@ impl Oracle {
             coverage.hit("delivery: sent again");
         }
         let Some((mark, _)) = Mark::read(publish.payload) else { return };
+        let mark = mark.on(publish.topic);
         let Some(key) = self.key_of(id) else { return };
         let Some(published) = self.published.get(&mark).cloned() else {
             self.blame(|| format!("{} receives {mark}, which nobody published", key.1));
@@ -54,7 +55,7 @@ impl Oracle {
         seen.newest = seen.newest.max(Some(id));
         if !publish.retain && !published.retain && mark.via == 0 {
             // The number of a will tells when its client came, not when it went.
-            if !is_late && mark.publisher < WILLS {
+            if !is_late && mark.maker() < WILLS {
                 self.check_order(&key, (group, mark), &published, publish);
             }
             self.check_repetition(&key, (id, group, mark), &published, publish);
@@ -180,7 +181,10 @@ impl Oracle {
         if mark.via > 0 {
             coverage.hit("delivery: result of a function");
         }
-        if mark.publisher >= WILLS {
+        if mark.maker() != mark.publisher {
+            coverage.hit("delivery: on a second topic");
+        }
+        if mark.maker() >= WILLS {
             coverage.hit("delivery: will");
         }
         if publish.qos > QoS::AtMostOnce

@@ -3,12 +3,13 @@ use std::collections::BTreeSet;
 use tomte_base::{FunctionName, QoS, Source, Time, topic_matches};
 
 use crate::mark::Mark;
-use crate::table::Decision;
+use crate::table::{Decision, second_topic};
 
 use super::duties::{Cause, Duty};
 use super::{Key, Oracle};
 
 /// A message as the hub takes it.
+#[derive(Clone)]
 pub(super) struct Incoming<'a> {
     pub(super) source: Source,
     pub(super) from: Option<Key>,
@@ -57,7 +58,7 @@ impl Oracle {
         let decision = self.tables[self.table].decide(&incoming.source, incoming.topic, value);
         self.expected.count(&decision);
         let mut duties = Vec::new();
-        if incoming.retain && (decision.subscribers || !decision.devices.is_empty()) {
+        if incoming.retain && decision.is_for_sessions() {
             duties.push(self.note_retained(incoming.topic, read.map(|(mark, _)| mark)));
         }
         if let Some((mark, value)) = read {
@@ -69,11 +70,31 @@ impl Oracle {
                 duties.extend(calls.map(|name| Duty::Call((*name).to_owned(), mark)));
             }
             self.note_published(&incoming, &decision, mark, value);
+            self.take_second(now, &incoming, &decision, (mark, value), &mut duties);
         }
         if incoming.cause != Cause::Nobody && !duties.is_empty() {
             self.pending.entry(incoming.cause).or_default().extend(duties);
         }
         decision
+    }
+
+    /// The copy on a second topic, which comes with the first one or not at all.
+    fn take_second(
+        &mut self,
+        now: Time,
+        first: &Incoming<'_>,
+        decision: &Decision,
+        (mark, value): (Mark, i64),
+        duties: &mut Vec<Duty>,
+    ) {
+        let Some(decision) = &decision.second else { return };
+        let topic = second_topic(first.topic);
+        let mark = mark.on(&topic);
+        let copy = Incoming { topic: &topic, retain: false, ..first.clone() };
+        if copy.qos > QoS::AtMostOnce && !copy.expires {
+            self.promise_sessions(now, &copy, decision, mark, duties);
+        }
+        self.note_published(&copy, decision, mark, value);
     }
 
     fn max_hops(&self) -> u32 {
@@ -112,6 +133,7 @@ impl Oracle {
         known.retain |= incoming.retain;
         known.to_all |= decision.subscribers;
         known.to_devices.extend(decision.devices.iter().map(|(name, _)| *name));
+        known.to_devices.extend(&decision.chosen);
         known.to_functions.extend(&decision.functions);
         known.is_held |= decision.devices.iter().any(|(_, held)| *held);
     }
