@@ -2,7 +2,7 @@
 
 use tomte_base::Time;
 
-use crate::fan_out::Key;
+use crate::match_set::Key;
 use crate::session::Subscription;
 use crate::{Config, Hub};
 
