@@ -43,6 +43,8 @@ pub(super) struct Line {
     pub(super) key: Option<Key>,
     pub(super) generation: u64,
     pub(super) is_clean: bool,
+    /// A session began with it.
+    pub(super) has_begun: bool,
     /// The hub must find the session.
     pub(super) must_be_present: bool,
     pub(super) will: Option<LeftWill>,
@@ -84,6 +86,7 @@ impl Oracle {
             key: None,
             generation: 0,
             is_clean: false,
+            has_begun: false,
             must_be_present: false,
             will: None,
             is_dead: false,

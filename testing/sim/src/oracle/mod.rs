@@ -68,8 +68,8 @@ pub(crate) struct Oracle {
     seen: HashMap<Key, Seen>,
     /// Who is at the other end of each connection there ever was.
     keys: HashMap<ConnId, Key>,
-    /// How many sessions of each client began, as far as a CONNACK said so, and which one of them each
-    /// connection was told of.
+    /// How many sessions of each client began, whether or not a CONNACK ever said so, and which one of
+    /// them each connection was told of.
     begun: HashMap<Key, u64>,
     told: HashMap<ConnId, u64>,
     wills: BTreeMap<Key, WaitingWill>,

@@ -90,6 +90,8 @@ impl Oracle {
         let found =
             found.filter(|kept| !connect.clean_start && kept.is_persistent() && kept.is_alive(now));
         let must_be_present = found.as_ref().is_some_and(|kept| kept.is_confirmed);
+        let begins = found.is_none();
+        *self.begun.entry(key.clone()).or_default() += u64::from(begins);
         self.n_generations += 1;
         let fresh = Kept {
             generation: self.n_generations,
@@ -110,6 +112,7 @@ impl Oracle {
         let line = self.lines.get_mut(&id).expect("looked up above");
         line.generation = kept.generation;
         line.must_be_present = must_be_present;
+        line.has_begun = begins;
         self.sessions.insert(key, kept);
         self.excuse_holds(id);
     }
@@ -171,7 +174,7 @@ impl Oracle {
     pub(super) fn connack_leaves(&mut self, id: ConnId, present: bool) -> Option<(Key, bool)> {
         let line = self.lines.get(&id)?;
         let (key, must, clean) = (line.key.clone()?, line.must_be_present, line.is_clean);
-        let generation = line.generation;
+        let (generation, has_begun) = (line.generation, line.has_begun);
         if must && !present {
             self.blame(|| format!("the session {} was kept, and the hub does not know it", key.1));
         }
@@ -179,7 +182,7 @@ impl Oracle {
             self.blame(|| format!("{} asked for a clean session and got an old one", key.1));
         }
         let begun = self.begun.entry(key.clone()).or_default();
-        *begun += u64::from(!present);
+        *begun += u64::from(!present && !has_begun);
         self.told.insert(id, *begun);
         let next = self.n_generations + 1;
         let kept = self.sessions.get_mut(&key).filter(|kept| kept.generation == generation)?;
