@@ -50,6 +50,8 @@ struct Session<'a> {
     addresses: String,
     /// The revision that was last deployed from here.
     revision: u64,
+    /// The mistake that was last told; editors save a file in several steps.
+    mistake: String,
 }
 
 impl Dev {
@@ -64,8 +66,9 @@ impl Dev {
         let view = FlowView::new(Style { paint, zone: TimeZone::system() });
         let control = Control::of(&state)?;
         let screen = &mut context.screen;
-        let addresses = String::new();
-        let mut session = Session { screen, folder, control, hub, view, addresses, revision: 0 };
+        let (addresses, mistake, revision) = (String::new(), String::new(), 0);
+        let mut session =
+            Session { screen, folder, control, hub, view, addresses, revision, mistake };
         session.greet(&status)?;
         read_flow(&state, tell.clone())?;
         // Before the first deployment, or a save that falls between the two would be missed.
@@ -122,7 +125,9 @@ impl Session<'_> {
     fn deploy(&mut self, saved: &[PathBuf]) -> anyhow::Result<()> {
         let started = Instant::now();
         let paint = self.screen.paint;
-        let text = match bring_up_to_date(&self.folder, &self.control) {
+        let brought = bring_up_to_date(&self.folder, &self.control);
+        let last_mistake = std::mem::take(&mut self.mistake);
+        let text = match brought {
             Ok(None) => String::new(),
             Ok(Some(report)) => {
                 self.revision = report.revision;
@@ -131,8 +136,12 @@ impl Session<'_> {
             }
             Err(error) if failure::exit_of(&error) == Exit::Unreachable => return Err(error),
             Err(error) => {
+                self.mistake = failure::describe(&error, paint);
                 let note = "the hub goes on with what it ran before; the next save tries again";
-                format!("{}\n{}", failure::describe(&error, paint), paint.apply(Tint::Dim, note))
+                match self.mistake == last_mistake {
+                    true => String::new(),
+                    false => format!("{}\n{}", self.mistake, paint.apply(Tint::Dim, note)),
+                }
             }
         };
         if !text.is_empty() {

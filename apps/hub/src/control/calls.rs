@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tomte_base::FunctionName;
 use tomte_wire::control::{CallReport, CallStatus, RouteStatus, WorkerStatus};
 
-use super::{Answer, Shared};
+use super::{Answer, Control, Shared};
 use crate::convert;
 use crate::event::Event;
 use crate::problem::Refusal;
@@ -38,11 +38,11 @@ pub(super) async fn call(
         let busy = error.is_busy();
         let status = if busy { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::BAD_REQUEST };
         let help = if busy {
-            "try again when there is room"
+            "try again when there is room".to_owned()
         } else {
-            "see `tomte status` for the functions"
+            which_functions(&control, &function)
         };
-        Refusal::new(status, "call_refused", error).help(help)
+        Refusal::new(status, "call_refused", error).help(&help)
     })?;
     let worker = ended.worker;
     let calls = control
@@ -51,6 +51,17 @@ pub(super) async fn call(
         .await
         .map_err(Refusal::failed)?;
     Ok(Json(convert::call_report(&ended, calls > 1)))
+}
+
+/// Says where the functions are to be seen, and which one was most likely meant.
+fn which_functions(control: &Control, wanted: &FunctionName) -> String {
+    let running = control.deployer.running();
+    let functions = running.iter().flat_map(|running| running.manifest.functions.keys());
+    let others = functions.filter(|name| *name != wanted).map(FunctionName::as_str);
+    match tomte_route::nearest(wanted.as_str(), others) {
+        Some(near) => format!("did you mean {near}? `tomte status` has all functions"),
+        None => "see `tomte status` for the functions".to_owned(),
+    }
 }
 
 pub(super) async fn routes(State(control): Shared) -> Answer<Json<Vec<RouteStatus>>> {

@@ -46,8 +46,10 @@ pub(super) async fn send(
         base64::engine::general_purpose::STANDARD.decode(&request.payload_base64).map_err(
             |error| Refusal::bad("bad_payload", format!("the payload is no base64: {error}")),
         )?;
+    let source = source(&request.source)?;
+    let stranger = stranger(&control, &source);
     let publication = Publication {
-        source: source(&request.source)?,
+        source,
         topic: TopicName::new(&request.topic).map_err(|error| Refusal::bad("bad_topic", error))?,
         payload: payload.into(),
         qos: QoS::from_bits(request.qos)
@@ -59,7 +61,9 @@ pub(super) async fn send(
     control.inbox.send(Event::Publish { publication, reply });
     let (message, _refused_is_told_by_the_hops) = answer.await.map_err(Refusal::failed)?;
     let wait = Duration::from_millis(request.wait_ms).min(MAX_WAIT);
-    wait_for_chain(&control, message, wait).await.map(Json)
+    let mut why = wait_for_chain(&control, message, wait).await?;
+    why.hops.splice(0..0, stranger.map(|detail| connection("none", detail, true)));
+    Ok(Json(why))
 }
 
 /// Waits until all that followed from a message has come to rest, and tells its way.
@@ -96,12 +100,12 @@ pub(super) async fn why(
 ) -> Answer<Json<Why>> {
     let source = source(&query.source)?;
     let topic = TopicName::new(&query.topic).map_err(|error| Refusal::bad("bad_topic", error))?;
-    let connection = connection_hop(&control, &source).await?;
+    let first = connection_hop(&control, &source).await?;
     let mut why = match query.payload {
         None => last_message(&control, source, topic).await?,
         Some(payload) => supposed(&control, source, topic, payload).await?,
     };
-    why.hops.insert(0, connection);
+    why.hops.insert(0, first);
     Ok(Json(why))
 }
 
@@ -143,12 +147,8 @@ pub(super) async fn supposed(
     })
 }
 
-/// The first hop: who the sender is to the hub.
-pub(super) async fn connection_hop(
-    control: &Control,
-    source: &Source,
-) -> Answer<tomte_wire::control::Hop> {
-    let hop = |verdict: &str, detail: String, bad: bool| tomte_wire::control::Hop {
+fn connection(verdict: &str, detail: String, bad: bool) -> tomte_wire::control::Hop {
+    tomte_wire::control::Hop {
         kind: "connection".to_owned(),
         subject: String::new(),
         verdict: verdict.to_owned(),
@@ -156,7 +156,35 @@ pub(super) async fn connection_hop(
         bad,
         depth: 0,
         at_us: None,
-    };
+    }
+}
+
+/// Says that there is no such device, neither in the manifest nor with an identity, and which one was
+/// most likely meant.
+fn stranger(control: &Control, source: &Source) -> Option<String> {
+    let Source::Device(name) = source else { return None };
+    let records = control.identity.list();
+    let known = records.iter().filter(|record| !record.revoked).map(|record| &record.name);
+    let running = control.deployer.running();
+    let declared = running.iter().flat_map(|running| running.manifest.devices.keys());
+    let known: Vec<&DeviceName> = known.chain(declared).collect();
+    if known.contains(&name) || records.iter().any(|record| record.name == *name) {
+        return None;
+    }
+    let near = tomte_route::nearest(name.as_str(), known.into_iter().map(DeviceName::as_str));
+    let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    Some(format!("there is no device {name}{hint}"))
+}
+
+/// The first hop: who the sender is to the hub.
+pub(super) async fn connection_hop(
+    control: &Control,
+    source: &Source,
+) -> Answer<tomte_wire::control::Hop> {
+    let hop = connection;
+    if let Some(detail) = stranger(control, source) {
+        return Ok(hop("none", detail, true));
+    }
     let Source::Device(name) = source else {
         return Ok(hop("ok", source.to_string(), false));
     };

@@ -130,11 +130,35 @@ fn saving_a_function_makes_the_hub_run_the_new_one() {
     workshop.dev.line_with("revision", PATIENCE).unwrap();
     let called = run_well(&project, &["call", "regulate", r#"{"celsius": 30}"#]);
     assert!(called.contains("changed"), "{called}");
-    // A mistake is shown and the hub goes on with what it has.
+    // A mistake is shown once, however often it is saved, and the hub goes on with what it has.
+    let good = fs::read_to_string(project.join("tomte.toml")).unwrap();
     fs::write(project.join("tomte.toml"), "[hbu]\n").unwrap();
-    workshop.dev.line_with("hbu", PATIENCE).unwrap();
+    workshop.dev.line_with("error:", PATIENCE).unwrap();
     let called = run_well(&project, &["call", "regulate", r#"{"celsius": 30}"#]);
     assert!(called.contains("changed"), "{called}");
+    fs::write(project.join("tomte.toml"), "[hbu]\n").unwrap();
+    fs::write(project.join("notes"), "[hbu]\n").unwrap();
+    fs::write(project.join("tomte.toml"), good.replace("celsius > 28", "celsius > 29")).unwrap();
+    workshop.dev.line_with("revision", PATIENCE).unwrap();
+    assert_eq!(workshop.dev.written().matches("error:").count(), 1, "{}", workshop.dev.written());
+}
+
+#[test]
+fn a_misspelled_device_or_function_is_answered_with_the_one_that_was_meant() {
+    let workshop = Workshop::open();
+    let project = workshop.project();
+    let topic = "sensors/1/temperature";
+    for arguments in
+        [&["send", topic, "{}", "--as", "termometer"][..], &["why", topic, "--as", "termometer"]]
+    {
+        let output = run(&project, arguments);
+        assert_eq!(output.code, Some(8), "{output:?}");
+        let text = "there is no device termometer; did you mean thermometer?";
+        assert!(output.stdout.contains(text), "{}", output.stdout);
+    }
+    let called = run(&project, &["call", "regulat", "{}"]);
+    assert_eq!(called.code, Some(5), "{called:?}");
+    assert!(called.stderr.contains("did you mean regulate?"), "{}", called.stderr);
 }
 
 #[test]
