@@ -46,11 +46,10 @@ impl Hub {
     /// beginning of a packet and must be handed over again with what follows it.
     pub fn on_bytes(&mut self, now: Time, slot: Slot, bytes: &[u8]) -> usize {
         let mut used = 0;
-        let Some(connection) = self.connection_mut(slot) else { return bytes.len() };
+        let Some(connection) = self.connection(slot) else { return bytes.len() };
         if connection.check == Check::Waiting {
             return 0;
         }
-        connection.mqtt.on_bytes(now);
         loop {
             let Some(connection) = self.connection(slot) else { return bytes.len() };
             if connection.closing.is_some() {
@@ -71,7 +70,12 @@ impl Hub {
                         Err(error) => self.refuse_packet(slot, frame, &error),
                     }
                 }
-                Ok(_) => return used,
+                Ok(_) => {
+                    if let Some(connection) = self.connection_mut(slot) {
+                        connection.mqtt.on_received(now, used > 0, bytes.len() - used);
+                    }
+                    return used;
+                }
                 Err(error) => {
                     self.refuse_packet(slot, &bytes[used..], &error);
                     return bytes.len();

@@ -3,7 +3,7 @@
 //! ```text
 //!  new ── waits for CONNECT ──on_connect──▶ connected ──deadline passes──▶ close (0x8D)
 //!             │                                │
-//!             └─deadline passes──▶ close       └─on_bytes pushes the deadline
+//!             └─deadline passes──▶ close       └─on_received pushes the deadline
 //! ```
 //!
 //! A [`Connection`] holds no buffer and no socket, and allocates only when aliases are used.
@@ -23,6 +23,10 @@ use crate::codec::{ConnackProperties, Connect, Publish, Version};
 use alias::{InboundAliases, OutboundAliases};
 pub use alias::{InboundTopic, MIN_ALIASED_TOPIC_BYTES};
 pub use error::{ConnectRefusal, ProtocolError};
+
+/// How much of a large packet moves the deadline as a whole one does, in bytes: a slow line needs
+/// longer for it than the keep alive, and single bytes are no sign of life.
+const PART_OF_A_PACKET: u32 = 1_000;
 
 /// What the server allows on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,8 @@ pub struct Connection {
     version: Option<Version>,
     max_packet_in: u32,
     max_packet_out: u32,
+    /// How much of a packet was there when the deadline last moved, in bytes.
+    partial_in: u32,
     receive_maximum_in: u16,
     receive_maximum_out: u16,
     /// QoS 1 and 2 messages of the client that are not acknowledged yet.
@@ -101,6 +107,7 @@ impl Connection {
             version: None,
             max_packet_in: limits.max_packet_in,
             max_packet_out: u32::MAX,
+            partial_in: 0,
             receive_maximum_in: limits.receive_maximum_in.max(1),
             receive_maximum_out: u16::MAX,
             open_in: 0,
@@ -176,10 +183,18 @@ impl Connection {
         }
     }
 
-    /// Notes that the client sent something: the keep-alive deadline moves (MQTT-3.1.2-22).
+    /// Notes what the client sent: whether a packet is whole now, and how many bytes of the next one
+    /// are there. The keep-alive deadline moves with each packet (MQTT-3.1.2-22), and with every
+    /// thousand bytes of a large one.
     ///
-    /// Before CONNECT it does not: a client cannot stretch the connect timeout by single bytes.
-    pub fn on_bytes(&mut self, now: Time) {
+    /// Before CONNECT it does not: a client cannot stretch the connect timeout.
+    pub fn on_received(&mut self, now: Time, is_whole: bool, partial: usize) {
+        let partial = u32::try_from(partial).unwrap_or(u32::MAX);
+        let grown = partial.saturating_sub(self.partial_in) >= PART_OF_A_PACKET;
+        if !is_whole && !grown {
+            return;
+        }
+        self.partial_in = partial;
         if self.version.is_some() {
             self.deadline = self.next_deadline(now);
         }

@@ -38,6 +38,24 @@ fn a_client_that_is_silent_for_one_and_a_half_keep_alives_is_closed_and_leaves_i
     }
 }
 
+/// MQTT-3.1.2-24 of 3.1.1, MQTT-3.1.2-22 of 5: the deadline is for packets, not for bytes.
+#[test]
+fn a_client_that_drips_single_bytes_sends_no_packet() {
+    for version in BOTH {
+        let mut bed = Bed::broker();
+        let slot =
+            bed.connect_with(&Connect { keep_alive_seconds: 10, ..Connect::new(version, "c") });
+        let head = PublishHead { topic: "a", ..PublishHead::default() };
+        let packet = encoded_publish(version, &head, "0123456789");
+        for n in 1..=8 {
+            assert!(!bed.is_closed(slot), "{version:?}: after {n} bytes");
+            assert_eq!(bed.hub.on_bytes(bed.now, slot, &packet[..n]), 0);
+            bed.advance(seconds(2));
+        }
+        assert_eq!(bed.close_reason(slot), Some(&CloseReason::KeepAlive), "{version:?}");
+    }
+}
+
 /// 3.1.2.10 of both standards; MQTT-4.1.0-1 and -2 of 3.1.1, MQTT-4.1.0-1 of 5.
 #[test]
 fn a_client_without_keep_alive_may_be_silent_for_ever_and_keeps_its_session() {

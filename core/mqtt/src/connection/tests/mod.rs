@@ -51,18 +51,18 @@ fn receive(
 fn a_client_has_until_the_connect_timeout_however_many_bytes_it_drips() {
     let mut connection = Connection::new(START, limits());
     assert_eq!(connection.deadline(), START + seconds(10));
-    connection.on_bytes(START + seconds(9));
+    connection.on_received(START + seconds(9), false, 5_000);
     assert_eq!(connection.deadline(), START + seconds(10));
     assert!(!connection.is_connected());
 }
 
 #[test]
-fn the_deadline_is_one_and_a_half_keep_alives_after_the_last_bytes() {
+fn the_deadline_is_one_and_a_half_keep_alives_after_the_last_packet() {
     for version in [Version::V311, Version::V5] {
         let connect = Connect { keep_alive_seconds: 5, ..Connect::new(version, "c") };
         let mut connection = connected(limits(), &connect);
         assert_eq!(connection.deadline(), START + Duration::from_millis(7_500));
-        connection.on_bytes(START + seconds(3));
+        connection.on_received(START + seconds(3), true, 0);
         assert_eq!(connection.deadline(), START + Duration::from_millis(10_500));
     }
     let longest = Connect { keep_alive_seconds: u16::MAX, ..v5() };
@@ -71,10 +71,29 @@ fn the_deadline_is_one_and_a_half_keep_alives_after_the_last_bytes() {
 }
 
 #[test]
+fn a_large_packet_that_comes_slowly_moves_the_deadline_and_single_bytes_do_not() {
+    let connect = Connect { keep_alive_seconds: 10, ..v5() };
+    let mut connection = connected(limits(), &connect);
+    let mut received = |at: u64, is_whole, partial| {
+        connection.on_received(START + seconds(at), is_whole, partial);
+        connection.deadline()
+    };
+    let (first, second, third) = (START + seconds(15), START + seconds(18), START + seconds(21));
+    assert_eq!(received(1, false, 1), first);
+    assert_eq!(received(2, false, 999), first);
+    assert_eq!(received(3, false, 1_000), second);
+    assert_eq!(received(4, false, 1_999), second);
+    // The next packet begins with its first byte.
+    assert_eq!(received(6, true, 10), third);
+    assert_eq!(received(7, false, 1_009), third);
+    assert_eq!(received(8, false, 1_010), START + seconds(23));
+}
+
+#[test]
 fn a_keep_alive_of_zero_never_ends() {
     let mut connection = connected(limits(), &v5());
     assert_eq!(connection.deadline(), Time::NEVER);
-    connection.on_bytes(START + seconds(1));
+    connection.on_received(START + seconds(1), true, 0);
     assert_eq!(connection.deadline(), Time::NEVER);
 }
 
