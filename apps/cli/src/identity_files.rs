@@ -59,13 +59,7 @@ pub(crate) fn issue(
     let identity = open(state, project)?;
     let made = identity.add_device(name, SystemTime::now());
     let made = made.map_err(|error| not_added(name, error))?;
-    Ok(DeviceCredentials {
-        device: device(&identity, project, name)?,
-        certificate: made.certificate_pem,
-        private_key: made.private_key_pem,
-        ca_certificate: made.ca_pem,
-        address: address(project)?,
-    })
+    credentials(&identity, project, name, made)
 }
 
 /// Renews the certificate of a device in the state folder of a hub that is stopped.
@@ -85,13 +79,7 @@ pub(crate) fn renew(
     };
     let made = identity.renew_device(name, former, SystemTime::now());
     let made = made.map_err(|error| not_changed(name, error))?;
-    Ok(DeviceCredentials {
-        device: device(&identity, project, name)?,
-        certificate: made.certificate_pem,
-        private_key: made.private_key_pem,
-        ca_certificate: made.ca_pem,
-        address: address(project)?,
-    })
+    credentials(&identity, project, name, made)
 }
 
 /// Gives a device a password in the state folder of a hub that is stopped.
@@ -123,6 +111,21 @@ pub(crate) fn set_password(
         password: String::from_utf8_lossy(password.reveal()).into_owned(),
         ca_certificate: identity.ca_pem().to_owned(),
         addresses: project.password_addresses(),
+    })
+}
+
+fn credentials(
+    identity: &Identity,
+    project: &Project,
+    name: &DeviceName,
+    made: tomte_identity::DeviceCredentials,
+) -> anyhow::Result<DeviceCredentials> {
+    Ok(DeviceCredentials {
+        device: device(identity, project, name)?,
+        certificate: made.certificate_pem,
+        private_key: made.private_key_pem,
+        ca_certificate: made.ca_pem,
+        address: address(project)?,
     })
 }
 

@@ -1,5 +1,8 @@
 //! MQTT 3.1.1 packets, encoded once before the measurement, and the borders of received ones.
 
+pub(crate) use tomte_testkit::mqtt::Frame;
+use tomte_testkit::mqtt::{push_packet, push_text};
+
 /// Length of every payload that is sent, in bytes.
 pub(crate) const PAYLOAD_BYTES: usize = 128;
 
@@ -50,65 +53,23 @@ pub(crate) fn payload(head: &[u8]) -> Vec<u8> {
     payload
 }
 
-fn push_text(body: &mut Vec<u8>, text: &str) {
-    let length = u16::try_from(text.len()).expect("the texts of a benchmark are short");
-    body.extend_from_slice(&length.to_be_bytes());
-    body.extend_from_slice(text.as_bytes());
-}
-
 fn frame(first: u8, body: &[u8]) -> Vec<u8> {
-    let mut packet = vec![first];
-    let mut rest = body.len();
-    loop {
-        let low = u8::try_from(rest % 128).expect("a remainder of 128 fits");
-        rest /= 128;
-        packet.push(if rest > 0 { low | 0x80 } else { low });
-        if rest == 0 {
-            break;
-        }
-    }
-    packet.extend_from_slice(body);
+    let mut packet = Vec::with_capacity(body.len() + 5);
+    push_packet(&mut packet, first, body);
     packet
 }
 
-/// One received packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Frame<'a> {
-    /// The first byte: kind and flags.
-    pub(crate) first: u8,
-    /// What follows the length.
-    pub(crate) body: &'a [u8],
-}
-
-impl<'a> Frame<'a> {
-    /// Returns the first packet of `bytes` and its whole length, `None` while it is not complete.
-    pub(crate) fn split(bytes: &'a [u8]) -> Option<(Self, usize)> {
-        let first = *bytes.first()?;
-        let (mut length, mut at) = (0usize, 1);
-        loop {
-            let byte = *bytes.get(at)?;
-            length |= usize::from(byte & 0x7f) << (7 * (at - 1));
-            at += 1;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let body = bytes.get(at..at + length)?;
-        Some((Self { first, body }, at + length))
+/// Returns packet id and payload when this is a PUBLISH; the id is 0 with QoS 0.
+pub(crate) fn as_publish(frame: Frame<'_>) -> Option<(u16, &[u8])> {
+    if frame.first >> 4 != 3 {
+        return None;
     }
-
-    /// Returns packet id and payload when this is a PUBLISH; the id is 0 with QoS 0.
-    pub(crate) fn as_publish(self) -> Option<(u16, &'a [u8])> {
-        if self.first >> 4 != 3 {
-            return None;
-        }
-        let topic = usize::from(u16::from_be_bytes([*self.body.first()?, *self.body.get(1)?]));
-        let rest = self.body.get(2 + topic..)?;
-        if self.first & 0x06 == 0 {
-            return Some((0, rest));
-        }
-        Some((u16::from_be_bytes([*rest.first()?, *rest.get(1)?]), &rest[2..]))
+    let topic = usize::from(u16::from_be_bytes([*frame.body.first()?, *frame.body.get(1)?]));
+    let rest = frame.body.get(2 + topic..)?;
+    if frame.first & 0x06 == 0 {
+        return Some((0, rest));
     }
+    Some((u16::from_be_bytes([*rest.first()?, *rest.get(1)?]), &rest[2..]))
 }
 
 #[cfg(test)]
@@ -121,19 +82,9 @@ mod tests {
             let packet = publish("a/b", qos, id, &payload(b"xy"));
             let (frame, length) = Frame::split(&packet).unwrap();
             assert_eq!(length, packet.len());
-            let (got, body) = frame.as_publish().unwrap();
+            let (got, body) = as_publish(frame).unwrap();
             assert_eq!((got, body.len(), &body[..2]), (id, PAYLOAD_BYTES, b"xy".as_slice()));
         }
-    }
-
-    #[test]
-    fn a_packet_is_split_off_only_when_it_is_complete() {
-        let packet = publish("topic", 1, 1, &payload(b""));
-        for cut in 0..packet.len() {
-            assert!(Frame::split(&packet[..cut]).is_none(), "{cut}");
-        }
-        let two = [packet.as_slice(), packet.as_slice()].concat();
-        assert_eq!(Frame::split(&two).unwrap().1, packet.len());
     }
 
     #[test]

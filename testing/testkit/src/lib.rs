@@ -9,6 +9,7 @@ mod control;
 mod failing_calls;
 mod forger;
 mod hub;
+pub mod mqtt;
 pub mod peers;
 mod ports;
 mod process;

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use tomte_testkit::mqtt::{Frame, push_packet, push_text};
+
 /// How long a read waits, so that a client sees in time that it is to stop.
 const READ_TIMEOUT: Duration = Duration::from_millis(20);
 /// How long a write waits for a hub that takes nothing.
@@ -32,44 +34,24 @@ pub struct Will<'a> {
     pub payload: &'a [u8],
 }
 
-fn frame(out: &mut Vec<u8>, first: u8, body: &[u8]) {
-    out.push(first);
-    let mut length = body.len();
-    loop {
-        let byte = u8::try_from(length % 128).expect("below 128");
-        length /= 128;
-        out.push(if length > 0 { byte | 0x80 } else { byte });
-        if length == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(body);
-}
-
-fn text(out: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u16::try_from(bytes.len()).expect("short texts");
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(bytes);
-}
-
 pub(crate) fn connect(out: &mut Vec<u8>, client_id: &str, clean: bool, will: Option<Will<'_>>) {
     let mut body = Vec::new();
-    text(&mut body, b"MQTT");
+    push_text(&mut body, "MQTT");
     let flags = u8::from(clean) << 1 | if will.is_some() { 0b0000_1100 } else { 0 };
     body.extend_from_slice(&[4, flags, 0, 0]);
-    text(&mut body, client_id.as_bytes());
+    push_text(&mut body, client_id);
     if let Some(will) = will {
-        text(&mut body, will.topic.as_bytes());
-        text(&mut body, will.payload);
+        push_text(&mut body, will.topic);
+        push_text(&mut body, will.payload);
     }
-    frame(out, 0x10, &body);
+    push_packet(out, 0x10, &body);
 }
 
 pub(crate) fn subscribe(out: &mut Vec<u8>, filter: &str, qos: u8) {
     let mut body = vec![0, 1];
-    text(&mut body, filter.as_bytes());
+    push_text(&mut body, filter);
     body.push(qos);
-    frame(out, 0x82, &body);
+    push_packet(out, 0x82, &body);
 }
 
 pub(crate) fn publish(
@@ -81,38 +63,29 @@ pub(crate) fn publish(
     retain: bool,
 ) {
     let mut body = Vec::with_capacity(payload.len() + topic.len() + 4);
-    text(&mut body, topic.as_bytes());
+    push_text(&mut body, topic);
     body.extend_from_slice(&id.to_be_bytes());
     body.extend_from_slice(payload);
-    frame(out, 0x30 | u8::from(dup) << 3 | qos << 1 | u8::from(retain), &body);
+    push_packet(out, 0x30 | u8::from(dup) << 3 | qos << 1 | u8::from(retain), &body);
 }
 
 /// PUBACK is 4, PUBREC 5, PUBREL 6, PUBCOMP 7.
 pub(crate) fn ack(out: &mut Vec<u8>, kind: u8, id: u16) {
-    frame(out, kind << 4 | if kind == 6 { 2 } else { 0 }, &id.to_be_bytes());
+    push_packet(out, kind << 4 | if kind == 6 { 2 } else { 0 }, &id.to_be_bytes());
 }
 
 pub(crate) fn disconnect(out: &mut Vec<u8>) {
-    frame(out, 0xe0, &[]);
+    push_packet(out, 0xe0, &[]);
 }
 
 /// Takes the first packet out of `bytes`, if it is there as a whole.
 fn decode(bytes: &[u8]) -> Option<(Packet, usize)> {
-    let (mut length, mut at) = (0_usize, 1);
-    loop {
-        let byte = *bytes.get(at)?;
-        length |= usize::from(byte & 0x7f) << (7 * (at - 1));
-        at += 1;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    let body = bytes.get(at..at + length)?;
+    let (Frame { first, body }, length) = Frame::split(bytes)?;
     let number = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
-    let packet = match bytes[0] >> 4 {
+    let packet = match first >> 4 {
         2 => Packet::Connack { present: body[0] & 1 != 0, code: body[1] },
         3 => {
-            let qos = bytes[0] >> 1 & 3;
+            let qos = first >> 1 & 3;
             let topic_end = 2 + usize::from(number(0));
             let topic = String::from_utf8_lossy(&body[2..topic_end]).into_owned();
             let payload_at = topic_end + if qos > 0 { 2 } else { 0 };
@@ -126,7 +99,7 @@ fn decode(bytes: &[u8]) -> Option<(Packet, usize)> {
         9 => Packet::Suback,
         other => Packet::Other(other),
     };
-    Some((packet, at + length))
+    Some((packet, length))
 }
 
 /// A connection to the hub.
@@ -165,21 +138,27 @@ impl Link {
         Ok(())
     }
 
-    /// Returns what has come, after waiting a little for it.
-    pub(crate) fn receive(&mut self) -> io::Result<Vec<Packet>> {
+    /// Takes in what has come, after waiting a little for it.
+    fn fill(&mut self) -> io::Result<()> {
         let mut chunk = [0; 64 << 10];
         match self.stream.read(&mut chunk) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock
-                        | io::ErrorKind::TimedOut
-                        | io::ErrorKind::Interrupted
-                ) => {}
-            Err(error) => return Err(error),
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                self.buffer.extend_from_slice(&chunk[..n]);
+                Ok(())
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::Interrupted => Ok(()),
+                _ => Err(error),
+            },
         }
+    }
+
+    /// Returns what has come, after waiting a little for it.
+    pub(crate) fn receive(&mut self) -> io::Result<Vec<Packet>> {
+        self.fill()?;
         let (mut packets, mut used) = (Vec::new(), 0);
         while let Some((packet, length)) = decode(&self.buffer[used..]) {
             packets.push(packet);
@@ -196,17 +175,7 @@ impl Link {
                 self.buffer.drain(..length);
                 return Ok(packet);
             }
-            let mut chunk = [0; 4 << 10];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => return Err(error),
-            }
+            self.fill()?;
         }
     }
 }

@@ -128,7 +128,7 @@ impl Loop for FanIn {
         }
         let counts = &mut self.counts;
         self.engine.turn(Duration::from_millis(20), &mut |connection, frame, answers| {
-            if let Some((id, payload)) = frame.as_publish() {
+            if let Some((id, payload)) = packet::as_publish(frame) {
                 counts.delivered[usize::from(u16::from_be_bytes([payload[0], payload[1]]))] += 1;
                 counts.total += 1;
                 if id != 0 {

@@ -78,7 +78,7 @@ impl Loop for FanOut {
         }
         let (delivered, acknowledged) = (&mut self.delivered, &mut self.acknowledged);
         self.engine.turn(Duration::from_millis(20), &mut |_, frame, answers| {
-            let Some((id, _)) = frame.as_publish() else {
+            let Some((id, _)) = packet::as_publish(frame) else {
                 *acknowledged += u64::from(frame.first == packet::PUBACK);
                 return;
             };

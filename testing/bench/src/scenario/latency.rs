@@ -135,7 +135,7 @@ impl Pace {
     fn receive(&mut self, engine: &mut Engine, wait: Duration) -> Result<()> {
         let Self { epoch, micros, .. } = self;
         engine.turn(wait, &mut |_, frame, answers| {
-            let Some((id, payload)) = frame.as_publish() else { return };
+            let Some((id, payload)) = packet::as_publish(frame) else { return };
             if id != 0 {
                 answers.extend_from_slice(&[packet::PUBACK, 2]);
                 answers.extend_from_slice(&id.to_be_bytes());

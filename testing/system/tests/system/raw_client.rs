@@ -4,26 +4,22 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use tomte_testkit::Hub;
+use tomte_testkit::mqtt::{push_packet, push_text};
 
 use crate::bad_clients::open_port;
 
 /// Two bytes of length and the text.
 pub(crate) fn string(text: &str) -> Vec<u8> {
-    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+    let mut bytes = Vec::new();
+    push_text(&mut bytes, text);
+    bytes
 }
 
 /// A packet: its first byte, the length of the rest, the rest.
 pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let (mut bytes, mut rest) = (vec![first], body.len());
-    loop {
-        let more = rest > 127;
-        bytes.push(u8::try_from(rest & 127).unwrap() | if more { 128 } else { 0 });
-        rest >>= 7;
-        if !more {
-            break;
-        }
-    }
-    [&bytes[..], body].concat()
+    let mut bytes = Vec::new();
+    push_packet(&mut bytes, first, body);
+    bytes
 }
 
 pub(crate) fn connect_as(version: u8, client: &str, keep_alive_s: u8) -> Vec<u8> {
