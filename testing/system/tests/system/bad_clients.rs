@@ -94,7 +94,7 @@ fn a_packet_larger_than_the_limit_is_refused_before_it_is_held() {
     innocents.still_talk(&hub);
 }
 
-/// Proves a part of: CFG-18, MQT-3.
+/// Proves: MQT-3. Proves a part of: CFG-18.
 #[test]
 fn a_stranger_without_a_certificate_of_this_hub_is_refused() {
     let hub = Hub::start(&broker()).unwrap();

@@ -170,9 +170,10 @@ fn every_library_answers_a_request_of_the_next() {
     }
 }
 
-/// What the AWS SDKs offer on port 443, where an AWS endpoint tells MQTT from HTTP by it.
+/// What the AWS SDKs offer on port 443, where an AWS endpoint tells MQTT from HTTP by it, with
+/// certificates of devices.
 ///
-/// Proves a part of: MQT-3.
+/// Proves: MQT-3.
 #[test]
 fn clients_that_ask_for_a_protocol_by_alpn_are_served() {
     let site = Site::start();
