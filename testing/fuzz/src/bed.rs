@@ -18,6 +18,11 @@ use crate::client::Client;
 /// Connections that can be open at once.
 pub(crate) const SLOTS: usize = 4;
 
+/// The greatest number that a record may have, as `a_number_that_no_hub_counts_up_to_is_refused` of
+/// the hub shows, and how close to it a record may not come here.
+const GREATEST_NUMBER: u64 = 1 << 62;
+const LAST_NUMBERS: u64 = 1 << 20;
+
 /// Packets towards a client that are not acknowledged, at most.
 const RECEIVE_MAXIMUM: u16 = 5;
 
@@ -68,11 +73,12 @@ impl Bed {
         self.turn();
     }
 
-    /// Starts a hub with `records` in its journal, up to the first that it refuses.
+    /// Starts a hub with `records` in its journal, up to the first that it refuses or that has a number
+    /// at the end of all numbers, after which no hub could count on.
     pub(crate) fn with_records(records: impl Iterator<Item = Vec<u8>>) -> Self {
         let (mut bed, mut recovery) = (Self::new(), Recovery::default());
         for (position, record) in (1..).map(LogPosition).zip(records) {
-            if recovery.on_record(position, &record).is_err() {
+            if has_last_number(&record) || recovery.on_record(position, &record).is_err() {
                 break;
             }
             bed.log.push((position, record));
@@ -262,6 +268,13 @@ fn function_limits(name: FunctionName) -> FunctionLimits {
 }
 
 /// The bytes of a record of the journal.
+fn has_last_number(record: &[u8]) -> bool {
+    record.windows(size_of::<u64>()).any(|bytes| {
+        let number = u64::from_le_bytes(bytes.try_into().expect("a window has this length"));
+        (GREATEST_NUMBER - LAST_NUMBERS..=GREATEST_NUMBER).contains(&number)
+    })
+}
+
 fn record_at(log: &[(LogPosition, Vec<u8>)], position: LogPosition) -> Option<Vec<u8>> {
     let at = log.binary_search_by_key(&position, |(position, _)| *position).ok()?;
     Some(log[at].1.clone())
