@@ -16,7 +16,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tomte_base::{LogPosition, Message, MessageId, NumberHash, Time};
+use tomte_base::{LogPosition, Message, MessageId, Time};
 
 use crate::Hub;
 use crate::counter::Counter;
@@ -26,7 +26,7 @@ use crate::flow::{Hop, HopKind};
 use crate::hub::{Ack, Stored};
 use crate::ledger::{Kept, Ledger};
 use crate::record::{self, Destination};
-use crate::session::{Session, Waiting};
+use crate::session::Waiting;
 
 /// Messages that are read at once for one session, at most.
 const FETCH: usize = 256;
@@ -201,10 +201,9 @@ impl Hub {
     pub fn on_fetched(&mut self, now: Time, to: FetchFor, found: Vec<(Wanted, Option<Vec<u8>>)>) {
         let (mut again, mut copied) = (Vec::new(), Vec::new());
         for (wanted, record) in found {
-            let Some(stored) = self.stored.get_mut(&wanted.message) else { continue };
             let body = record.and_then(|record| message_of(&record, wanted.message)).map(Arc::new);
-            let body =
-                body.or_else(|| on_its_way(&self.sessions, &self.by_serial, stored, &wanted));
+            let body = body.or_else(|| self.still_in_memory(wanted.message));
+            let Some(stored) = self.stored.get_mut(&wanted.message) else { continue };
             match body {
                 _ if stored.body.is_some() => copied.push(wanted.message),
                 Some(message) => {
@@ -229,6 +228,20 @@ impl Hub {
             self.fetch_to_copy();
         }
         self.make_room_in_memory();
+    }
+
+    /// A message whose record cannot be read is in memory all the same while it is on its way to
+    /// somebody, held, called, or in the queue of a group's member.
+    fn still_in_memory(&self, id: MessageId) -> Option<Arc<Message>> {
+        let destinations = &self.stored.get(&id)?.destinations;
+        destinations.iter().find_map(|destination| match destination {
+            Destination::Session { session, .. } | Destination::Share { session, .. } => {
+                let session = self.sessions[*self.by_serial.get(session)? as usize].as_ref()?;
+                session.whole_message(id)
+            }
+            Destination::Call { call, .. } => self.calls.message(*call),
+            Destination::Hold { device, .. } => self.holds.message(device, id),
+        })
     }
 
     fn fetched_for(&mut self, now: Time, serial: u64) {
@@ -277,21 +290,6 @@ impl Hub {
             self.done(id, &destination);
         }
     }
-}
-
-/// A message whose record cannot be read is still in memory while it is on its way to somebody.
-fn on_its_way(
-    sessions: &[Option<Session>],
-    by_serial: &HashMap<u64, u32, NumberHash>,
-    stored: &Stored,
-    wanted: &Wanted,
-) -> Option<Arc<Message>> {
-    stored.destinations.iter().find_map(|destination| {
-        let Destination::Session { session, .. } = destination else { return None };
-        let session = sessions[*by_serial.get(session)? as usize].as_ref()?;
-        let mut messages = session.machine.messages().map(|delivery| &delivery.message);
-        messages.find(|message| message.id == wanted.message).cloned()
-    })
 }
 
 /// Takes from the front what fits into `bytes`, one message at least.

@@ -126,6 +126,14 @@ impl Calls {
         &self.ended
     }
 
+    /// Returns the message that led to a call, as long as the call waits or runs.
+    pub(crate) fn message(&self, call: CallId) -> Option<Arc<Message>> {
+        match &self.entries.get(&call)?.origin {
+            Origin::Message { message, .. } => Some(Arc::clone(message)),
+            Origin::Operator { .. } => None,
+        }
+    }
+
     fn count_end(&mut self, function: &FunctionName, outcome: &CallOutcome) {
         let ended = self.ended.entry(function.clone()).or_default();
         match outcome {

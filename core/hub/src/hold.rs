@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tomte_base::{ByteSize, DeviceName, Message, Time, TopicFilter};
+use tomte_base::{ByteSize, DeviceName, Message, MessageId, Time, TopicFilter};
 use tomte_broker::{Overflow, Push, Queue, QueueLimits};
 use tomte_route::Hold;
 
@@ -77,6 +77,12 @@ impl Holds {
             self.by_device.remove(device);
         }
         taken
+    }
+
+    /// Returns the message `id` if it is held for `device`.
+    pub(crate) fn message(&self, device: &DeviceName, id: MessageId) -> Option<Arc<Message>> {
+        let mut messages = self.by_device.get(device)?.iter().map(|delivery| &delivery.message);
+        messages.find(|message| message.id == id).cloned()
     }
 
     /// Removes what is past its time.

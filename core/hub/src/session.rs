@@ -209,6 +209,17 @@ impl Session {
         self.expiry_s > 0
     }
 
+    /// Returns the message `id` if it is on its way to the client, or waits in the queue with what it
+    /// says.
+    pub(crate) fn whole_message(&self, id: MessageId) -> Option<Arc<Message>> {
+        let waiting = self.queue.iter().filter_map(|waiting| match waiting {
+            Waiting::Whole(delivery) => Some(delivery),
+            Waiting::Stored(_) => None,
+        });
+        let mut messages = self.machine.messages().chain(waiting).map(|delivery| &delivery.message);
+        messages.find(|message| message.id == id).cloned()
+    }
+
     /// The identifier that the client gave its subscription to `filter`.
     pub(crate) fn identifier(&self, filter: &str) -> Option<Arc<[u32]>> {
         let id = self.subscriptions[self.subscription(filter)?].options.id?;

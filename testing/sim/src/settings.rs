@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) pause: Duration,
     /// Crash of the hub, for each turn.
     pub(crate) crash: usize,
+    /// Each crash comes in the middle of a commit, and tears it.
+    pub(crate) always_torn: bool,
     /// Something happens to the disk, for each tick.
     pub(crate) disk_fault: usize,
     /// A connection is cut, for each tick.
@@ -55,6 +57,7 @@ impl Settings {
             n_acts: rng.range(80, 400),
             pause: Duration::from_millis(*rng.pick(&[5, 40, 300, 2_000])),
             crash: on(rng, 12),
+            always_torn: rng.chance(200),
             disk_fault: on(rng, 250),
             cut: on(rng, 300),
             deploy: on(rng, 150),

@@ -39,7 +39,12 @@ impl World {
     /// The hub takes what came and does what follows.
     pub(crate) fn turn(&mut self) {
         let chance = if self.calm { 0 } else { self.settings.crash };
+        let always_torn = self.settings.always_torn;
+        // With nothing to tear the process lives on, so it is asked more often.
+        let chance = if always_torn { 4 * chance } else { chance };
         let crash = self.rng.chance(chance).then(|| *self.rng.pick(&CRASH_POINTS));
+        let torn = CRASH_POINTS[1];
+        let crash = crash.map(|point| if always_torn { torn } else { point });
         let point = crash.map(|(point, _)| point);
         let Some(host) = &mut self.host else { return };
         host.is_woken = false;

@@ -3,8 +3,8 @@
 use tomte_base::{ByteSize, LogPosition, QoS};
 use tomte_broker::Overflow;
 
-use super::harness::{Bed, Step, limited, open};
-use crate::{Config, Counter, Effect, FetchFor, Record, Slot};
+use super::harness::{Bed, R, Step, config, limited, open};
+use crate::{Config, Counter, Effect, FetchFor, Record, Slot, Wanted};
 
 /// A hub with a kept session that subscribed to `a` and is away, and a sender.
 fn bed(config: Config, qos: QoS) -> (Bed, Slot) {
@@ -292,6 +292,22 @@ fn what_is_on_its_way_to_somebody_is_not_lost_with_its_record() {
     assert_eq!(drain(&mut bed, receiver), expect(0..1));
     assert_eq!(bed.hub.counters().get(Counter::DropUnreadable), 0);
     assert_eq!(bed.hub.stored.len(), 1, "one destination is left");
+}
+
+/// A call that waits has its message in memory: it is copied from there when its record is lost.
+#[test]
+fn the_message_of_a_call_is_not_lost_with_its_record() {
+    let config = || config(&[R("device:*", "#", None, "function:f")], &[("f", None)]);
+    let mut bed = Bed::new(config());
+    let sender = bed.connect("", "s", true);
+    bed.publish(sender, "a", "0", QoS::AtLeastOnce, 1);
+    bed.crash(config());
+    let (message, position) =
+        bed.hub.stored.iter().map(|(id, stored)| (*id, stored.kept.position)).next().unwrap();
+    bed.hub.on_fetched(bed.now, FetchFor::Copy, vec![(Wanted { message, position }, None)]);
+    bed.turn();
+    assert_eq!(bed.hub.stored.len(), 1);
+    assert!(bed.log.last().is_some_and(|(_, r)| crate::record::accepted_message(r).is_some()));
 }
 
 /// Recovery searched all destinations of a message for each session that it was on its way to, and

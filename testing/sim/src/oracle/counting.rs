@@ -157,9 +157,17 @@ impl Oracle {
             + total(Counter::CallsUnhandled)
             + total(Counter::DropCallRefused)
             + total(Counter::DropUnreadable);
-        let silent = self.ended_calls.difference(&self.answered_calls).count() as u64;
-        if silent > failed {
-            self.blame(|| format!("{silent} calls ended without an answer, {failed} were counted"));
+        let silent: Vec<String> = self
+            .ended_calls
+            .difference(&self.answered_calls)
+            .map(|(function, mark)| format!("{function} with {mark}"))
+            .collect();
+        if silent.len() as u64 > failed {
+            let n = silent.len();
+            let shown = silent[..n.min(5)].join("; ");
+            self.blame(|| {
+                format!("{n} calls ended without an answer, {failed} were counted: {shown}")
+            });
         }
     }
 
