@@ -144,7 +144,10 @@ impl Hub {
     ) {
         let session = self.sessions[index as usize].as_mut().expect("it was just added");
         let mut in_order: Vec<_> = found.into_iter().collect();
-        in_order.sort_unstable_by_key(|(_, sent)| sent.order);
+        // One session may get a message twice, by a subscription of its own and by a group. What is
+        // released may have no destination left, so that what is not chooses first.
+        in_order.sort_unstable_by_key(|(_, sent)| (sent.released, sent.order));
+        let mut restored = Vec::new();
         for (packet_id, mut sent) in in_order {
             let message = messages.get_mut(&sent.message);
             let phase = if sent.released {
@@ -176,8 +179,12 @@ impl Hub {
                     }
                 }
             };
-            session.machine.restore_in_flight(packet_id, phase);
+            restored.push((sent.order, packet_id, phase));
             session.ids.sent.insert(packet_id, sent);
+        }
+        restored.sort_unstable_by_key(|(order, ..)| *order);
+        for (_, packet_id, phase) in restored {
+            session.machine.restore_in_flight(packet_id, phase);
         }
     }
 

@@ -495,6 +495,20 @@ fn a_message_on_its_way_that_cannot_be_read_is_released_and_never_comes_again() 
     assert_eq!(bed.hub.counters.get(Counter::DropUnreadable), 1);
 }
 
+/// What was released took the destination of what was not: that one was forgotten with its packet
+/// identifier, which the next message got, and the client took it for the one that it knew.
+#[test]
+fn a_message_by_two_ways_to_one_session_is_found_on_the_way_that_is_not_released() {
+    let (mut bed, sender, receiver) = pair(Version::V5);
+    bed.subscribe(receiver, "$share/g/a", QoS::ExactlyOnce);
+    bed.received(receiver);
+    publish(&mut bed, sender, "1", 7, false);
+    assert_eq!(bed.received(receiver).len(), 2);
+    bed.step(receiver, Step::Pubrec, 1, OK);
+    let (_, _, again, _) = crash(&mut bed, Version::V5);
+    assert_eq!(again, ["publish a 1 qos=2 id=2 dup", "pubrel 1 Success"]);
+}
+
 /// Torn between its records, a refusal brought the message again under another identifier.
 #[test]
 fn a_message_that_the_client_refused_does_not_come_again_wherever_a_crash_tears_the_journal() {
