@@ -57,16 +57,16 @@ impl Publisher {
         Self { name, qos, progress, in_flight, next, next_retained, next_id, was_connected }
     }
 
-    /// Publishes until `stop`, then until all is acknowledged.
-    pub(crate) fn run(mut self, port: u16, stop: &AtomicBool) {
+    /// Publishes until `stop`, then until all is acknowledged; nothing new during a `pause`.
+    pub(crate) fn run(mut self, port: u16, pause: &AtomicBool, stop: &AtomicBool) {
         while !self.progress.is_done.load(Ordering::Acquire) {
-            if self.connected(port, stop).is_err() {
+            if self.connected(port, pause, stop).is_err() {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
     }
 
-    fn connected(&mut self, port: u16, stop: &AtomicBool) -> io::Result<()> {
+    fn connected(&mut self, port: u16, pause: &AtomicBool, stop: &AtomicBool) -> io::Result<()> {
         let (mut link, present) = Link::open(port, &self.name, false, None)?;
         if self.was_connected && !present {
             self.progress.sessions_lost.fetch_add(1, Ordering::Relaxed);
@@ -81,7 +81,8 @@ impl Publisher {
                 self.progress.is_done.store(true, Ordering::Release);
                 return Ok(());
             }
-            while !stops && self.in_flight.len() < WINDOW {
+            let sends = !stops && !pause.load(Ordering::Acquire);
+            while sends && self.in_flight.len() < WINDOW {
                 self.send_next(&mut link.out);
             }
             link.flush()?;

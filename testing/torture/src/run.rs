@@ -16,6 +16,9 @@ use crate::rng::Rng;
 
 /// What the publishers send with.
 const PUBLISHERS: [u8; 4] = [1, 1, 2, 2];
+/// Deliveries that may wait before the publishers pause. What waits makes each start longer, and this
+/// is about deaths, not about how much a hub can hold.
+const MOST_WAITING: u64 = 200_000;
 /// How long receivers may get nothing at the end before the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,6 +37,7 @@ bind = "127.0.0.1:{mqtts}"
 session_messages = 10000000
 session_bytes = "16GiB"
 queued_bytes = "64GiB"
+queued_deliveries = 100000000
 
 [[routes]]
 from = "device:*"
@@ -57,6 +61,7 @@ struct Clients {
     port: u16,
     progress: Vec<Arc<Progress>>,
     desks: Vec<Arc<Desk>>,
+    pause: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -89,6 +94,7 @@ pub fn torture(settings: Settings, mut tell: impl FnMut(u64, &str)) -> Result<Re
         let began = Instant::now();
         hub.restart()?;
         report.slowest_start = report.slowest_start.max(began.elapsed());
+        clients.pause.store(clients.all_missing() > MOST_WAITING, Ordering::Release);
         let acknowledged: u64 =
             clients.progress.iter().map(|p| p.acknowledged.load(Ordering::Acquire)).sum();
         tell(round, &format!("{acknowledged} messages acknowledged"));
@@ -118,16 +124,16 @@ impl Clients {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let stop = Arc::new(AtomicBool::new(false));
+        let (pause, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut progress = Vec::new();
         for (index, qos) in PUBLISHERS.into_iter().enumerate() {
             let seen = Arc::new(Progress::default());
             let publisher = Publisher::new(index, qos, Arc::clone(&seen));
-            let stop = Arc::clone(&stop);
-            threads.push(thread::spawn(move || publisher.run(port, &stop)));
+            let (pause, stop) = (Arc::clone(&pause), Arc::clone(&stop));
+            threads.push(thread::spawn(move || publisher.run(port, &pause, &stop)));
             progress.push(seen);
         }
-        Ok(Self { port, progress, desks, stop, threads })
+        Ok(Self { port, progress, desks, pause, stop, threads })
     }
 
     /// Lets everything that was acknowledged arrive, stops all clients, and counts.
@@ -176,7 +182,7 @@ impl Clients {
         let (mut last, mut since) = (u64::MAX, Instant::now());
         loop {
             let done = self.progress.iter().all(|p| p.is_done.load(Ordering::Acquire));
-            let missing: u64 = self.desks.iter().map(|desk| self.missing(desk)).sum();
+            let missing = self.all_missing();
             if done && missing == 0 {
                 return;
             }
@@ -188,6 +194,11 @@ impl Clients {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Deliveries that were promised and have not come yet.
+    fn all_missing(&self) -> u64 {
+        self.desks.iter().map(|desk| self.missing(desk)).sum()
     }
 
     fn missing(&self, desk: &Desk) -> u64 {
