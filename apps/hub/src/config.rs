@@ -72,6 +72,7 @@ fn limits(written: &manifest::Limits) -> Limits {
             },
         },
         max_queued: written.queued_bytes,
+        max_queued_deliveries: written.queued_deliveries,
         slow_reader_timeout: written.slow_reader_timeout,
         output_high_water: bytes(written.output_buffer) as usize,
         max_retained: written.retained_messages,

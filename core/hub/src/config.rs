@@ -69,6 +69,9 @@ pub struct Limits {
     /// Bytes of all messages that the journal keeps for somebody, before the rule of `session_queue`
     /// applies to all queues together.
     pub max_queued: ByteSize,
+    /// The same messages, each counted once for each of its receivers; exceeded by at most the
+    /// receivers of one message.
+    pub max_queued_deliveries: u32,
     /// Memory for messages that wait; others are in the journal only.
     pub queue_memory: ByteSize,
     /// Bytes that may wait in the output buffer of a connection before QoS 0 is dropped for it.
@@ -117,6 +120,7 @@ impl Default for Limits {
                 overflow: tomte_broker::Overflow::DropOldest,
             },
             max_queued: ByteSize::mib(1 << 10),
+            max_queued_deliveries: 500_000,
             queue_memory: ByteSize::mib(4),
             output_high_water: 1 << 20,
             slow_reader_timeout: Duration::from_secs(60),

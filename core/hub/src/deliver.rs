@@ -145,8 +145,9 @@ impl Hub {
     /// more message of `bytes` in that of the session.
     fn make_room_in_queues(&mut self, now: Time, index: u32, bytes: usize) -> bool {
         let limits = &self.config.limits;
-        let (limit, overflow) = (limits.max_queued.0, limits.session_queue.overflow);
-        while self.queued_bytes + bytes as u64 > limit {
+        let (most_bytes, most) = (limits.max_queued.0, limits.max_queued_deliveries as usize);
+        let overflow = limits.session_queue.overflow;
+        while self.queued_bytes + bytes as u64 > most_bytes || self.queued_deliveries >= most {
             let session = self.sessions[index as usize].as_mut();
             let oldest = session.filter(|_| overflow == Overflow::DropOldest).and_then(|session| {
                 let mut expired = Vec::new();

@@ -430,6 +430,7 @@ impl Hub {
         let bytes = message.topic.len() + message.payload.len();
         let bytes = u32::try_from(bytes).expect("packets are far below 4 GiB");
         self.queued_bytes += u64::from(bytes);
+        self.queued_deliveries += destinations.len();
         self.enter_stored(message.id, Stored { body, waits: false, bytes, kept, destinations });
     }
 
@@ -438,6 +439,7 @@ impl Hub {
         let mut stored = self.stored.remove(&message)?;
         self.ledger.forget(stored.kept);
         self.queued_bytes -= u64::from(stored.bytes);
+        self.queued_deliveries -= stored.destinations.len();
         self.bodies.leave(&mut stored);
         Some(stored)
     }
@@ -447,9 +449,11 @@ impl Hub {
         let Some(stored) = self.stored.get_mut(&message) else { return };
         let n_waiting = stored.destinations.len();
         stored.destinations.retain(|kept| !kept.same_receiver(destination));
-        if stored.destinations.len() == n_waiting {
+        let n_done = n_waiting - stored.destinations.len();
+        if n_done == 0 {
             return;
         }
+        self.queued_deliveries -= n_done;
         if stored.destinations.is_empty() {
             self.take_stored(message);
         }

@@ -117,6 +117,8 @@ pub struct Hub {
     pub(crate) stored: HashMap<MessageId, Stored, NumberHash>,
     /// Bytes of all of these.
     pub(crate) queued_bytes: u64,
+    /// The same messages, each counted once for each of its receivers.
+    pub(crate) queued_deliveries: usize,
     pub(crate) bodies: Bodies,
     /// QoS 2 messages that clients have not released yet, in all sessions.
     pub(crate) n_unreleased: usize,
@@ -181,6 +183,7 @@ impl Hub {
             by_serial: HashMap::default(),
             stored: HashMap::default(),
             queued_bytes: 0,
+            queued_deliveries: 0,
             bodies: Bodies::default(),
             n_unreleased: 0,
             published_wills: VecDeque::new(),

@@ -192,6 +192,7 @@ impl Hub {
         self.ledger.still_kept(found.kept);
         let FoundMessage { id, bytes, expires, ref destinations, kept, .. } = found;
         self.queued_bytes += u64::from(bytes);
+        self.queued_deliveries += destinations.len();
         let stored =
             Stored { body: None, waits: false, bytes, kept, destinations: destinations.clone() };
         self.stored.insert(id, stored);

@@ -337,22 +337,42 @@ fn a_message_on_its_way_to_many_sessions_is_read_once_by_recovery() {
 #[test]
 fn all_queues_together_have_a_bound_and_its_rule_is_that_of_the_queues() {
     for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
-        let few = limited(|config| {
-            config.limits.max_queued = ByteSize(20);
-            config.limits.session_queue.overflow = overflow;
-        });
-        let (mut bed, sender) = bed(few, QoS::AtLeastOnce);
-        send(&mut bed, sender, 0..10);
-        assert_eq!(bed.hub.queued_bytes, 20);
-        send(&mut bed, sender, 10..12);
-        let dropped = bed.hub.counters().get(Counter::DropQueuesFull);
-        assert!(dropped >= 2, "{dropped} were dropped");
-        let receiver = bed.connect("", "r", false);
-        let kept = drain(&mut bed, receiver);
-        match overflow {
-            Overflow::DropOldest => assert_eq!(kept.last(), Some(&11)),
-            _ => assert_eq!(kept, expect(0..10)),
-        }
+        let few = |config: &mut Config| config.limits.max_queued = ByteSize(20);
+        let bed = ten_wait_and_two_are_too_many(few, overflow);
         assert_eq!(bed.hub.queued_bytes, 0);
     }
+}
+
+#[test]
+fn what_waits_is_bounded_in_number_too_for_it_takes_memory_each() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let few = |config: &mut Config| config.limits.max_queued_deliveries = 10;
+        let bed = ten_wait_and_two_are_too_many(few, overflow);
+        assert_eq!(bed.hub.queued_deliveries, 0);
+    }
+}
+
+/// Returns the bed after a crash and after everything was taken.
+fn ten_wait_and_two_are_too_many(few: impl Fn(&mut Config), overflow: Overflow) -> Bed {
+    let config = || {
+        limited(|config| {
+            few(config);
+            config.limits.session_queue.overflow = overflow;
+        })
+    };
+    let (mut bed, sender) = bed(config(), QoS::AtLeastOnce);
+    send(&mut bed, sender, 0..10);
+    assert_eq!((bed.hub.queued_bytes, bed.hub.queued_deliveries), (20, 10));
+    send(&mut bed, sender, 10..12);
+    let dropped = bed.hub.counters().get(Counter::DropQueuesFull);
+    assert!(dropped >= 2, "{dropped} were dropped");
+    bed.crash(config());
+    assert!(bed.hub.queued_deliveries <= 10, "{}", bed.hub.queued_deliveries);
+    let receiver = bed.connect("", "r", false);
+    let kept = drain(&mut bed, receiver);
+    match overflow {
+        Overflow::DropOldest => assert_eq!(kept.last(), Some(&11)),
+        _ => assert_eq!(kept, expect(0..10)),
+    }
+    bed
 }

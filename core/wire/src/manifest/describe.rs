@@ -106,6 +106,7 @@ fn limits(limits: &Limits) -> Fields {
         ("session_bytes", limits.session_bytes.to_string()),
         ("session_overflow", limits.session_overflow.to_string()),
         ("queued_bytes", limits.queued_bytes.to_string()),
+        ("queued_deliveries", limits.queued_deliveries.to_string()),
         ("output_buffer", limits.output_buffer.to_string()),
         ("slow_reader_timeout", format_duration(limits.slow_reader_timeout)),
         ("retained_messages", limits.retained_messages.to_string()),

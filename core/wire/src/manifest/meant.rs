@@ -94,6 +94,8 @@ pub struct Limits {
     pub session_overflow: Overflow,
     /// Bytes of all messages that wait on disk, for sessions, holds and calls together.
     pub queued_bytes: ByteSize,
+    /// The same messages, each counted once for each of its receivers.
+    pub queued_deliveries: u32,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it.
     pub output_buffer: ByteSize,
     /// How long a connection may take nothing of what waits for it.
@@ -133,6 +135,7 @@ impl Default for Limits {
             session_bytes: ByteSize::mib(8),
             session_overflow: Overflow::DropOldest,
             queued_bytes: ByteSize::mib(1 << 10),
+            queued_deliveries: 500_000,
             output_buffer: ByteSize::mib(1),
             slow_reader_timeout: Duration::from_secs(60),
             retained_messages: 10_000,

@@ -169,6 +169,10 @@ pub(super) struct Limits {
     /// Bytes of all messages that wait on disk, for sessions, holds and calls together. Default
     /// `"1GiB"`.
     pub(super) queued_bytes: Option<SizeText>,
+    /// The same messages, each counted once for each of its receivers: what the hub has in memory of
+    /// them. Default 500000.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub(super) queued_deliveries: Option<i64>,
     /// Bytes that wait in the output of a connection before QoS 0 is dropped for it. Default `"1MiB"`.
     pub(super) output_buffer: Option<SizeText>,
     /// A connection that takes nothing of what waits for it for so long is closed. Default `"60s"`.

@@ -83,6 +83,7 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
         session_bytes,
         session_overflow: written.session_overflow.map_or(default.session_overflow, overflow),
         queued_bytes,
+        queued_deliveries: number(written.queued_deliveries, default.queued_deliveries),
         output_buffer,
         slow_reader_timeout: context.span(
             written.slow_reader_timeout.as_ref(),

@@ -74,6 +74,7 @@ fn a_first_deployment_adds_all() {
             queued_bytes: 1GiB
             queued_call_bytes: 64MiB
             queued_calls: 100000
+            queued_deliveries: 500000
             receive_maximum: 64
             retained_bytes: 16MiB
             retained_messages: 10000

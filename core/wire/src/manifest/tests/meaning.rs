@@ -92,6 +92,7 @@ fn every_limit_can_be_set() {
         session_bytes = "1MiB"
         session_overflow = "drop-newest"
         queued_bytes = "5MiB"
+        queued_deliveries = 6
         output_buffer = "2MiB"
         slow_reader_timeout = "5s"
         retained_messages = 0
@@ -121,6 +122,7 @@ fn every_limit_can_be_set() {
         session_bytes: ByteSize::mib(1),
         session_overflow: Overflow::DropNewest,
         queued_bytes: ByteSize::mib(5),
+        queued_deliveries: 6,
         output_buffer: ByteSize::mib(2),
         slow_reader_timeout: Duration::from_secs(5),
         retained_messages: 0,
