@@ -129,9 +129,13 @@ impl Hub {
         }
     }
 
-    /// Asks for the messages at the front of a session's queue when half of its window is free, and
-    /// for as many as fit into it: they are sent as soon as they come, so that what was read does
-    /// not have to leave memory again.
+    /// Asks for as many of the messages at the front of a session's queue as fit into its window: they
+    /// are sent as soon as they come, so that what was read does not have to leave memory again.
+    ///
+    /// It does not wait until there is room for many. A client whose system holds small packets back
+    /// until the last one is acknowledged (Nagle's algorithm) would wait for ours, which holds its
+    /// acknowledgement back as long as it has nothing to send. What is acknowledged during one read
+    /// makes the next one larger.
     pub(crate) fn fetch_for_window(&mut self, index: u32) {
         let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
             return;
@@ -151,9 +155,9 @@ impl Hub {
                 Some((waiting.message, stored.kept))
             }
         };
-        let (free, in_flight) = (session.machine.window(), session.machine.in_flight());
+        let free = session.machine.window();
         let is_away = session.queue.get(0).is_some_and(|waiting| away(waiting).is_some());
-        if !is_away || free == 0 || free < in_flight {
+        if !is_away || free == 0 {
             return;
         }
         let near = session.queue.iter().take(free.min(FETCH)).filter_map(away);

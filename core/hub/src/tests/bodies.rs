@@ -139,6 +139,19 @@ fn a_session_that_is_gone_or_taken_over_while_its_messages_are_read_does_no_harm
 }
 
 #[test]
+fn each_acknowledgement_makes_room_for_a_message_from_the_journal() {
+    let few = limited(|config| config.limits.receive_maximum = 10);
+    let (mut bed, sender) = bed(few, QoS::AtLeastOnce);
+    send(&mut bed, sender, 0..20);
+    let receiver = bed.connect("", "r", false);
+    let window = delivered(&mut bed, receiver);
+    assert_eq!((window.len(), in_memory(&bed)), (10, 0));
+    bed.puback(receiver, window[0].1);
+    let next: Vec<u32> = delivered(&mut bed, receiver).into_iter().map(|(n, _)| n).collect();
+    assert_eq!(next, [10]);
+}
+
+#[test]
 fn a_client_that_comes_back_during_a_read_gets_everything() {
     let (mut bed, sender) = bed(open(), QoS::AtLeastOnce);
     send(&mut bed, sender, 0..3);
