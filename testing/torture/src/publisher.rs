@@ -10,6 +10,9 @@ use crate::packet::{self, Link, Packet};
 
 /// Messages that are not acknowledged at once, at most.
 const WINDOW: usize = 50;
+/// The same of a slow publisher, and how long it waits between them.
+const SLOW_WINDOW: usize = 10;
+const SLOW_TURN: Duration = Duration::from_millis(5);
 /// Each of so many messages is a retained one, on a topic of its own.
 const RETAINED_EVERY: u64 = 64;
 /// Bytes of a payload.
@@ -57,16 +60,16 @@ impl Publisher {
         Self { name, qos, progress, in_flight, next, next_retained, next_id, was_connected }
     }
 
-    /// Publishes until `stop`, then until all is acknowledged; nothing new during a `pause`.
-    pub(crate) fn run(mut self, port: u16, pause: &AtomicBool, stop: &AtomicBool) {
+    /// Publishes until `stop`, then until all is acknowledged; while it is to be `slow`, little at a time.
+    pub(crate) fn run(mut self, port: u16, slow: &AtomicBool, stop: &AtomicBool) {
         while !self.progress.is_done.load(Ordering::Acquire) {
-            if self.connected(port, pause, stop).is_err() {
+            if self.connected(port, slow, stop).is_err() {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
     }
 
-    fn connected(&mut self, port: u16, pause: &AtomicBool, stop: &AtomicBool) -> io::Result<()> {
+    fn connected(&mut self, port: u16, slow: &AtomicBool, stop: &AtomicBool) -> io::Result<()> {
         let (mut link, present) = Link::open(port, &self.name, false, None)?;
         if self.was_connected && !present {
             self.progress.sessions_lost.fetch_add(1, Ordering::Relaxed);
@@ -81,11 +84,15 @@ impl Publisher {
                 self.progress.is_done.store(true, Ordering::Release);
                 return Ok(());
             }
-            let sends = !stops && !pause.load(Ordering::Acquire);
-            while sends && self.in_flight.len() < WINDOW {
+            let is_slow = slow.load(Ordering::Acquire);
+            let window = if is_slow { SLOW_WINDOW } else { WINDOW };
+            while !stops && self.in_flight.len() < window {
                 self.send_next(&mut link.out);
             }
             link.flush()?;
+            if is_slow {
+                std::thread::sleep(SLOW_TURN);
+            }
             for packet in link.receive()? {
                 self.take(&packet, &mut link.out);
             }

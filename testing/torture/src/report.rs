@@ -22,6 +22,8 @@ pub struct Report {
     pub reordered: u64,
     /// Sessions that the hub did not know any more.
     pub sessions_lost: u64,
+    /// Publishers that did not get the acknowledgements of their last messages.
+    pub unfinished: u64,
     /// Retained messages that were older than an acknowledged one, or not there.
     pub retained_lost: u64,
     /// The longest time from a start to the first answer.
@@ -32,8 +34,14 @@ impl Report {
     /// Tells whether every promise was kept.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        let faults =
-            [self.lost, self.doubled, self.reordered, self.sessions_lost, self.retained_lost];
+        let faults = [
+            self.lost,
+            self.doubled,
+            self.reordered,
+            self.sessions_lost,
+            self.unfinished,
+            self.retained_lost,
+        ];
         faults.iter().all(|fault| *fault == 0)
     }
 }
@@ -44,7 +52,7 @@ impl fmt::Display for Report {
             f,
             "{} kills: {} messages acknowledged with QoS 1 and {} with QoS 2, {} delivered; \
              lost {}, doubled {} (with QoS 1, which may be: {}), reordered {}, sessions lost {}, \
-             retained lost {}; slowest start {:?}",
+             unfinished publishers {}, retained lost {}; slowest start {:?}",
             self.kills,
             self.acknowledged_1,
             self.acknowledged_2,
@@ -54,6 +62,7 @@ impl fmt::Display for Report {
             self.sent_again,
             self.reordered,
             self.sessions_lost,
+            self.unfinished,
             self.retained_lost,
             self.slowest_start
         )

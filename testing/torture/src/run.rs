@@ -16,7 +16,7 @@ use crate::rng::Rng;
 
 /// What the publishers send with.
 const PUBLISHERS: [u8; 4] = [1, 1, 2, 2];
-/// Deliveries that may wait before the publishers pause. What waits makes each start longer, and this
+/// Deliveries that may wait before the publishers slow down. What waits makes each start longer, and this
 /// is about deaths, not about how much a hub can hold.
 const MOST_WAITING: u64 = 200_000;
 /// How long receivers may get nothing at the end before the rest counts as lost.
@@ -61,7 +61,7 @@ struct Clients {
     port: u16,
     progress: Vec<Arc<Progress>>,
     desks: Vec<Arc<Desk>>,
-    pause: Arc<AtomicBool>,
+    slow: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -94,10 +94,10 @@ pub fn torture(settings: Settings, mut tell: impl FnMut(u64, &str)) -> Result<Re
         let began = Instant::now();
         hub.restart()?;
         report.slowest_start = report.slowest_start.max(began.elapsed());
-        clients.pause.store(clients.all_missing() > MOST_WAITING, Ordering::Release);
+        clients.slow.store(clients.all_missing() > MOST_WAITING, Ordering::Release);
         let acknowledged: u64 =
             clients.progress.iter().map(|p| p.acknowledged.load(Ordering::Acquire)).sum();
-        tell(round, &format!("{acknowledged} messages acknowledged"));
+        tell(round, &format!("{acknowledged} messages acknowledged, {}", clients.waiting()));
     }
     clients.finish(&mut report)?;
     Ok(report)
@@ -124,16 +124,16 @@ impl Clients {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let (pause, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (slow, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut progress = Vec::new();
         for (index, qos) in PUBLISHERS.into_iter().enumerate() {
             let seen = Arc::new(Progress::default());
             let publisher = Publisher::new(index, qos, Arc::clone(&seen));
-            let (pause, stop) = (Arc::clone(&pause), Arc::clone(&stop));
-            threads.push(thread::spawn(move || publisher.run(port, &pause, &stop)));
+            let (slow, stop) = (Arc::clone(&slow), Arc::clone(&stop));
+            threads.push(thread::spawn(move || publisher.run(port, &slow, &stop)));
             progress.push(seen);
         }
-        Ok(Self { port, progress, desks, pause, stop, threads })
+        Ok(Self { port, progress, desks, slow, stop, threads })
     }
 
     /// Lets everything that was acknowledged arrive, stops all clients, and counts.
@@ -146,6 +146,7 @@ impl Clients {
         report.retained_lost = self.retained_lost().context("look at the retained messages")?;
         self.desks.iter().for_each(|desk| desk.stop.store(true, Ordering::Release));
         for progress in &self.progress {
+            report.unfinished += u64::from(!progress.is_done.load(Ordering::Acquire));
             // Whoever could not finish would go on for ever.
             progress.is_done.store(true, Ordering::Release);
         }
@@ -194,6 +195,12 @@ impl Clients {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// How much waits for each receiver, in words.
+    fn waiting(&self) -> String {
+        let each = self.desks.iter().map(|desk| format!("{} {}", desk.name, self.missing(desk)));
+        format!("waiting for {}", each.collect::<Vec<_>>().join(", "))
     }
 
     /// Deliveries that were promised and have not come yet.
