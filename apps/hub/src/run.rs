@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use tokio::net::UnixListener;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tomte_base::LogPosition;
 use tomte_core_hub::{Hub, Recovery};
 use tomte_identity::Identity;
@@ -83,6 +82,8 @@ pub(crate) struct RunningHub {
     identity: Arc<Identity>,
     stop: watch::Receiver<bool>,
     event_loop: std::thread::JoinHandle<std::io::Result<()>>,
+    /// Nothing is ever sent on it: its other end is dropped when the event loop ends.
+    event_loop_lives: oneshot::Receiver<()>,
     socket: PathBuf,
 }
 
@@ -127,8 +128,10 @@ impl RunningHub {
         let survey = tomte_sandbox::survey();
         let warnings = survey.missing.iter().map(|missing| missing.sentence.clone()).collect();
         tokio::spawn(pool.clone().run(received));
+        let (alive, event_loop_lives) = oneshot::channel();
         let event_loop =
             std::thread::Builder::new().name("tomte-loop".to_owned()).spawn(move || {
+                let _until_the_end = alive;
                 if let Err(error) = slice::run_in_slices_of(LOOP_SLICE) {
                     tracing::debug!(%error, "the event loop keeps the slices that it was given");
                 }
@@ -171,7 +174,7 @@ impl RunningHub {
         deployer.serve_metrics(control::metrics_router(control)).await?;
         tracing::info!(ready = ?began.elapsed(), "ready");
         let socket = state.control_socket();
-        Ok(Self { inbox, deployer, logs, identity, stop, event_loop, socket })
+        Ok(Self { inbox, deployer, logs, identity, stop, event_loop, event_loop_lives, socket })
     }
 
     /// Waits for a reason to stop, then stops everything.
@@ -195,7 +198,6 @@ impl RunningHub {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut shutdown = shutdown.unwrap_or_else(|| watch::channel(false).1);
-        let mut ended = pin!(becomes_finished(&self.event_loop));
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
@@ -208,7 +210,7 @@ impl RunningHub {
                 },
                 () = becomes_true(&mut self.stop) => return Ok(()),
                 () = becomes_true(&mut shutdown) => return Ok(()),
-                () = &mut ended => return Ok(()),
+                _ = &mut self.event_loop_lives => return Ok(()),
             }
         }
     }
@@ -239,13 +241,6 @@ async fn deploy_project(deployer: &Arc<Deployer>, project: &Path) -> anyhow::Res
 async fn becomes_true(watched: &mut watch::Receiver<bool>) {
     if watched.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Waits until the event loop has ended by itself.
-async fn becomes_finished(event_loop: &std::thread::JoinHandle<std::io::Result<()>>) {
-    while !event_loop.is_finished() {
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

@@ -160,6 +160,35 @@ fn a_thousand_idle_clients_with_tls_cost_sixteen_kibibytes_each_at_most() {
     assert!(each <= 16 * 1_024, "{each} bytes for each idle client with TLS");
 }
 
+/// A hub with nothing to do asks for no processor time: each of its threads waits for an event, and none
+/// looks at intervals whether there is one.
+#[test]
+fn an_idle_hub_with_idle_clients_sleeps() {
+    let hub = start("");
+    let _idle: Vec<TcpStream> = (0..10).map(|n| connected(&hub, 5, &format!("idle-{n}"))).collect();
+    let window = Duration::from_secs(2);
+    let (mut since, mut before) = (Instant::now(), wake_ups(&hub));
+    until("two seconds without a wake-up", PATIENCE, || {
+        let now = wake_ups(&hub);
+        if now != before {
+            (since, before) = (Instant::now(), now);
+        }
+        (since.elapsed() >= window).then_some(())
+    });
+}
+
+/// How often the threads of the hub have gone to sleep: each time, something had woken them.
+fn wake_ups(hub: &Hub) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", hub.pid())).unwrap();
+    let of_thread = |thread: std::io::Result<std::fs::DirEntry>| {
+        // A thread may have ended since.
+        let status = std::fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line?.trim().parse::<u64>().ok()
+    };
+    threads.filter_map(of_thread).sum()
+}
+
 /// Proves a part of: MQT-4.
 #[test]
 fn a_reader_that_does_not_read_is_bounded_counted_and_closed() {
