@@ -13,6 +13,11 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
 
+/// Connections that the system makes before the hub accepts them, at most; where all devices come back
+/// at once after a power cut, those past it would be sent away to try again a second later. The system
+/// may allow fewer (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
+
 /// Who may connect to a listener, and how they prove it.
 #[derive(Clone)]
 pub(crate) struct Admission {
@@ -93,6 +98,7 @@ impl Listener {
         let socket = StdListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         set_connection_options(&socket).map_err(|error| failed(error.into()))?;
+        rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(error.into()))?;
         let address = socket.local_addr().map_err(failed)?;
         let socket = mio::net::TcpListener::from_std(socket);
         Ok(Self { name, address, socket, admission })

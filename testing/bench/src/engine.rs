@@ -173,6 +173,14 @@ pub(crate) fn handshake(
     answer: u8,
 ) -> Result<()> {
     stream.write_all(request)?;
+    expect(stream, answer)
+}
+
+/// Waits for the packet `answer`, which must not refuse.
+///
+/// # Errors
+/// Fails when the broker refuses, closes, or sends something else.
+pub(crate) fn expect(stream: &mut impl Read, answer: u8) -> Result<()> {
     let (mut bytes, mut filled) = ([0; 256], 0);
     loop {
         filled += match stream.read(&mut bytes[filled..])? {

@@ -201,6 +201,13 @@ pub(crate) const ALL: &[Scenario] = &[
         ..Scenario::USUAL
     },
     Scenario {
+        name: "connect-storm",
+        title: "5,000 connects with one subscription each, a hundred at a time",
+        goals: &[rate(2.0)],
+        run: |broker, effort| connections::storm(broker, effort, 5_000),
+        ..Scenario::USUAL
+    },
+    Scenario {
         name: "connections-tls",
         title: "2,000 over TLS with client certificates",
         goals: &[Goal::Value(Quantity::KibEach, 16.0)],
