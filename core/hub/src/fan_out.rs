@@ -293,9 +293,6 @@ impl Hub {
             }
             let persistent = session.is_persistent();
             let serial = session.serial;
-            if persistent {
-                durable.push(Destination::Session { session: serial, qos, retain });
-            }
             let delivery = Delivery {
                 message: Arc::clone(lazy.get()),
                 qos,
@@ -308,7 +305,8 @@ impl Hub {
             self.trace_outcome(now, lazy.id, matched.session, outcome);
             if !outcome.is_taken() {
                 self.flow.closed(lazy.id);
-                durable.retain(|kept| !matches!(kept, Destination::Session { session, .. } if *session == serial));
+            } else if persistent {
+                durable.push(Destination::Session { session: serial, qos, retain });
             }
         }
         if !set.shares.is_empty() {

@@ -31,8 +31,8 @@ pub(crate) struct MatchSet {
     /// Routes in the order of the manifest.
     pub(crate) routes: Vec<u32>,
     pub(crate) sessions: Vec<MatchedSession>,
-    /// Sessions with No Local on some of these filters, with what the others bring them of what they
-    /// publish themselves.
+    /// Sessions with No Local on some of these filters, in the order of their indices, with what the
+    /// others bring them of what they publish themselves.
     own: Vec<(u32, Option<MatchedSession>)>,
     /// Groups in the order of their indices.
     pub(crate) shares: Vec<u32>,
@@ -53,10 +53,12 @@ impl MatchSet {
         matched: &'a MatchedSession,
         from: Option<u32>,
     ) -> Option<&'a MatchedSession> {
-        let own = self.own.iter().find(|(session, _)| *session == matched.session);
-        match own.filter(|_| from == Some(matched.session)) {
-            Some((_, others)) => others.as_ref(),
-            None => Some(matched),
+        if from != Some(matched.session) {
+            return Some(matched);
+        }
+        match self.own.binary_search_by_key(&matched.session, |(session, _)| *session) {
+            Ok(at) => self.own[at].1.as_ref(),
+            Err(_) => Some(matched),
         }
     }
 }
