@@ -142,16 +142,25 @@ impl Hub {
     }
 
     /// Applies the rule of the queues to all of them together. Tells whether there is room for one
-    /// more message of `bytes` in that of the session.
+    /// more message of `bytes` in that of the session. Its oldest goes only where that makes room: the
+    /// bytes of one that others wait for too stay where they are.
     fn make_room_in_queues(&mut self, now: Time, index: u32, bytes: usize) -> bool {
         let limits = &self.config.limits;
         let (most_bytes, most) = (limits.max_queued.0, limits.max_queued_deliveries as usize);
         let overflow = limits.session_queue.overflow;
         while self.queued_bytes + bytes as u64 > most_bytes || self.queued_deliveries >= most {
+            let lacks_bytes = self.queued_bytes + bytes as u64 > most_bytes;
+            let stored = &self.stored;
+            let makes_room = |oldest: &Waiting| match oldest {
+                Waiting::Stored(oldest) => stored
+                    .get(&oldest.message)
+                    .is_some_and(|stored| !lacks_bytes || stored.destinations.len() == 1),
+                Waiting::Whole(_) => false,
+            };
             let session = self.sessions[index as usize].as_mut();
             let oldest = session.filter(|_| overflow == Overflow::DropOldest).and_then(|session| {
-                let mut expired = Vec::new();
-                let oldest = session.queue.pop(Time(0), &mut expired);
+                session.queue.get(0).filter(|oldest| makes_room(oldest))?;
+                let oldest = session.queue.pop(Time(0), &mut Vec::new());
                 oldest.map(|oldest| (session.serial, oldest))
             });
             let Some((serial, oldest)) = oldest else {
@@ -309,15 +318,19 @@ impl Hub {
                 }
             };
             let Some(body) = body.cloned() else { break };
-            let delivery = match session.queue.pop(now, &mut expired) {
-                Some(Waiting::Whole(delivery)) => delivery,
-                Some(Waiting::Stored(waiting)) => waiting.with(body),
+            let (delivery, dup) = match session.queue.pop(now, &mut expired) {
+                Some(Waiting::Whole(delivery)) => (delivery, false),
+                Some(Waiting::Stored(waiting)) => {
+                    // A message of QoS 2 that had left is found with its identifier.
+                    let dup = waiting.may_have_left && waiting.qos == QoS::AtLeastOnce;
+                    (waiting.with(body, &session.subscriptions), dup)
+                }
                 None => break,
             };
             let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
                 break;
             };
-            if !append_kept(now, connection, &delivery, packet_id, false) {
+            if !append_kept(now, connection, &delivery, packet_id, dup) {
                 withdraw(&mut session.machine, delivery.qos, packet_id);
                 let serial = session.serial;
                 self.counters.add(Counter::DropTooLarge);

@@ -4,12 +4,13 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use tomte_base::{DeviceName, Message, MessageId, QoS, Source, Time, TopicFilter};
+use tomte_base::{DeviceName, Message, MessageId, QoS, Source, Time, TopicFilter, TopicName};
 use tomte_broker::Queue;
 
 use crate::Slot;
 use crate::exactly_once::KeptIds;
 use crate::ledger::Kept;
+use crate::share_groups::is_shared;
 use crate::wills::KeptWill;
 
 /// Who a connection or session belongs to.
@@ -75,6 +76,11 @@ impl Subscription {
         id: None,
     };
 
+    /// The number that the client gave it, as deliveries carry it.
+    pub(crate) fn identifiers(self) -> Option<Arc<[u32]>> {
+        self.id.map(|id| Arc::from([id.get()]))
+    }
+
     /// Returns the options byte of a SUBSCRIBE packet.
     #[must_use]
     pub fn to_bits(self) -> u8 {
@@ -139,7 +145,18 @@ pub(crate) struct StoredDelivery {
     pub(crate) message: MessageId,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
-    pub(crate) subscription_ids: Option<Arc<[u32]>>,
+    pub(crate) subscription_ids: SubscriptionIds,
+    /// It may have been on its way when the hub stopped.
+    pub(crate) may_have_left: bool,
+}
+
+/// The identifiers of the subscriptions that chose a message.
+#[derive(Clone, Debug)]
+pub(crate) enum SubscriptionIds {
+    /// These.
+    Known(Option<Arc<[u32]>>),
+    /// Those of the subscriptions that match when it is sent: the journal does not keep them.
+    AsNow,
 }
 
 impl Waiting {
@@ -156,7 +173,13 @@ impl From<Delivery> for Waiting {
     fn from(delivery: Delivery) -> Self {
         let Delivery { message, qos, retain, keeper, subscription_ids } = delivery;
         if keeper == Keeper::Session {
-            Self::Stored(StoredDelivery { message: message.id, qos, retain, subscription_ids })
+            Self::Stored(StoredDelivery {
+                message: message.id,
+                qos,
+                retain,
+                subscription_ids: SubscriptionIds::Known(subscription_ids),
+                may_have_left: false,
+            })
         } else {
             Self::Whole(Delivery { message, qos, retain, keeper, subscription_ids })
         }
@@ -164,9 +187,17 @@ impl From<Delivery> for Waiting {
 }
 
 impl StoredDelivery {
-    /// Joins it with its message again.
-    pub(crate) fn with(self, message: Arc<Message>) -> Delivery {
+    /// Joins it with its message again; `subscriptions` are those of its session.
+    pub(crate) fn with(
+        self,
+        message: Arc<Message>,
+        subscriptions: &[KeptSubscription],
+    ) -> Delivery {
         let Self { qos, retain, subscription_ids, .. } = self;
+        let subscription_ids = match subscription_ids {
+            SubscriptionIds::Known(ids) => ids,
+            SubscriptionIds::AsNow => matching_identifiers(subscriptions, &message.topic),
+        };
         Delivery { message, qos, retain, keeper: Keeper::Session, subscription_ids }
     }
 }
@@ -203,6 +234,19 @@ pub(crate) struct KeptSubscription {
     pub(crate) kept: Option<Kept>,
 }
 
+/// The identifiers of the subscriptions that `topic` matches, those of groups left out.
+pub(crate) fn matching_identifiers(
+    subscriptions: &[KeptSubscription],
+    topic: &TopicName,
+) -> Option<Arc<[u32]>> {
+    let matching = subscriptions
+        .iter()
+        .filter(|kept| !is_shared(&kept.filter) && kept.filter.matches(topic))
+        .filter_map(|kept| kept.options.id);
+    let ids: Arc<[u32]> = matching.map(NonZeroU32::get).collect();
+    (!ids.is_empty()).then_some(ids)
+}
+
 impl Session {
     /// Tells whether it outlives its connection.
     pub(crate) fn is_persistent(&self) -> bool {
@@ -222,8 +266,7 @@ impl Session {
 
     /// The identifier that the client gave its subscription to `filter`.
     pub(crate) fn identifier(&self, filter: &str) -> Option<Arc<[u32]>> {
-        let id = self.subscriptions[self.subscription(filter)?].options.id?;
-        Some(Arc::from([id.get()]))
+        self.subscriptions[self.subscription(filter)?].options.identifiers()
     }
 
     pub(crate) fn subscription(&self, filter: &str) -> Option<usize> {

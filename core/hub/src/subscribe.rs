@@ -182,7 +182,7 @@ impl Hub {
                 qos: message.qos.min(options.qos),
                 retain: true,
                 keeper: Keeper::Nobody,
-                subscription_ids: options.id.map(|id| Arc::from([id.get()])),
+                subscription_ids: options.identifiers(),
                 message,
             };
             let delivery = self.keep_retained(index, delivery);
@@ -190,11 +190,11 @@ impl Hub {
         }
     }
 
-    /// A retained message with QoS 2 is a message of its own for a session that outlives its
+    /// A retained message with QoS 1 or 2 is a message of its own for a session that outlives its
     /// connection: it must come to its end after a restart too, whatever is retained then.
     fn keep_retained(&mut self, index: u32, delivery: Delivery) -> Delivery {
         let session = self.sessions[index as usize].as_ref();
-        let kept = session.filter(|s| s.is_persistent() && delivery.qos == QoS::ExactlyOnce);
+        let kept = session.filter(|s| s.is_persistent() && delivery.qos > QoS::AtMostOnce);
         let Some(session) = kept.map(|session| session.serial) else { return delivery };
         let id = self.next_message;
         self.next_message = id.next();
@@ -222,7 +222,8 @@ impl Hub {
             if qos == QoS::AtMostOnce {
                 self.hold_done(&held);
             }
-            self.send_now(now, index, Delivery { qos, ..held });
+            let subscription_ids = options.identifiers();
+            self.send_now(now, index, Delivery { qos, subscription_ids, ..held });
         }
         for delivery in &expired {
             self.hold_expired(now, &device, delivery);
@@ -238,7 +239,10 @@ impl Hub {
         for subscription in &session.subscriptions {
             let (filter, options) = (matched_filter(&subscription.filter), subscription.options);
             let taken = self.holds.take(now, &device, &filter, &mut expired);
-            held.extend(taken.into_iter().map(|d| Delivery { qos: d.qos.min(options.qos), ..d }));
+            held.extend(taken.into_iter().map(|held| {
+                let (qos, subscription_ids) = (held.qos.min(options.qos), options.identifiers());
+                Delivery { qos, subscription_ids, ..held }
+            }));
         }
         held.sort_by_key(|delivery| delivery.message.id);
         let (acknowledged, at_most_once): (Vec<_>, Vec<_>) =

@@ -7,7 +7,7 @@ use tomte_base::{Message, MessageId, QoS, Time};
 use super::ReadMessage;
 use crate::ledger::Kept;
 use crate::record::Destination;
-use crate::session::{Delivery, Keeper, Session};
+use crate::session::{Delivery, Keeper, Session, matching_identifiers};
 
 /// A message, without what it says: that stays in the journal.
 pub(super) struct FoundMessage {
@@ -154,7 +154,7 @@ impl FoundMessage {
         elsewhere.places[at] = Place::InFlight;
         let subscription_ids = match &keeper {
             Keeper::Share(filter) => session.identifier(filter),
-            _ => None,
+            _ => matching_identifiers(&session.subscriptions, &message.topic),
         };
         let qos = QoS::ExactlyOnce;
         Some(OnItsWay::Message(Delivery { message, qos, retain, keeper, subscription_ids }))

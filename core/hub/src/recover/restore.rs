@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tomte_base::{LogPosition, Message, MessageId, QoS, Time, TopicFilter};
+use tomte_broker::SetOutcome;
 use tomte_mqtt::session::Phase;
 
 use super::found::{FoundMessage, OnItsWay, Place};
@@ -14,9 +15,11 @@ use crate::bodies::message_of;
 use crate::counter::Counter;
 use crate::exactly_once::{KeptIds, ReceivedId, SentId};
 use crate::hub::{Ack, Stored, Timer};
-use crate::ledger::Ledger;
+use crate::ledger::{Kept, Ledger};
 use crate::record::{Destination, Record};
-use crate::session::{Delivery, Keeper, KeptSubscription, StoredDelivery, Waiting};
+use crate::session::{
+    Delivery, Keeper, KeptSubscription, StoredDelivery, SubscriptionIds, Waiting,
+};
 
 /// Leaves out sessions that a newer one of the same client replaced. The record of their end can be
 /// missing: it was lost to a failed commit, and what was to make that good was torn by a crash.
@@ -76,10 +79,7 @@ impl Hub {
             self.recover_session(now, serial, found, &mut messages, &mut read);
         }
         for (message, kept) in recovery.retained.into_values() {
-            self.ledger.still_kept(kept);
-            self.retained_kept.insert(message.topic.clone(), kept);
-            // A limit that was lowered since then refuses it; the next message replaces it anyway.
-            let _outcome = self.retained.set(Arc::new(message));
+            self.recover_retained(message, kept);
         }
         for found in messages.into_values() {
             self.recover_message(now, found, &mut read);
@@ -89,6 +89,19 @@ impl Hub {
         }
         self.counters.add_n(Counter::DropUnreadable, unreadable);
         self.arm_sweep();
+    }
+
+    /// A limit that was lowered since then may refuse it: then the journal need not keep it either.
+    fn recover_retained(&mut self, message: Message, kept: Kept) {
+        let topic = message.topic.clone();
+        if let SetOutcome::Refused(_) = self.retained.set(Arc::new(message)) {
+            self.counters.add(Counter::DropRetainedFull);
+            let cleared = Record::RetainedCleared { topic };
+            self.ledger.note(|out| cleared.encode(out));
+            return;
+        }
+        self.ledger.still_kept(kept);
+        self.retained_kept.insert(topic, kept);
     }
 
     fn recover_session(
@@ -209,7 +222,8 @@ impl Hub {
                             message: id,
                             qos: *qos,
                             retain: *retain,
-                            subscription_ids: None,
+                            subscription_ids: SubscriptionIds::AsNow,
+                            may_have_left: false,
                         };
                         self.recover_waiting(*session, waiting, bytes as usize, expires)
                     }
@@ -231,13 +245,16 @@ impl Hub {
     fn recover_waiting(
         &mut self,
         session: u64,
-        waiting: StoredDelivery,
+        mut waiting: StoredDelivery,
         bytes: usize,
         expires: Time,
     ) -> bool {
         let Some(&index) = self.by_serial.get(&session) else { return false };
         self.flow.opened(waiting.message);
+        let most_on_their_way = usize::from(self.config.limits.receive_maximum);
         let session = self.session_mut(index).expect("the index is of a session");
+        // Those on their way were the oldest; the journal does not say how many there were.
+        waiting.may_have_left = session.queue.len() < most_on_their_way;
         session.queue.push_back(Waiting::Stored(waiting), bytes, expires);
         true
     }

@@ -365,6 +365,25 @@ fn what_waits_is_bounded_in_number_too_for_it_takes_memory_each() {
     }
 }
 
+/// What others wait for too makes no room when one of them gives it up.
+#[test]
+fn a_session_does_not_give_up_in_vain_what_another_one_waits_for_too() {
+    let full = limited(|config| config.limits.max_queued = ByteSize(20));
+    let mut bed = Bed::new(full);
+    for client in ["r", "q"] {
+        let receiver = bed.connect("", client, false);
+        bed.subscribe(receiver, "a", QoS::AtLeastOnce);
+        bed.drop_connection(receiver);
+    }
+    let sender = bed.connect("", "s", true);
+    send(&mut bed, sender, 0..11);
+    assert_eq!(bed.hub.counters().get(Counter::DropQueuesFull), 2);
+    for client in ["r", "q"] {
+        let receiver = bed.connect("", client, false);
+        assert_eq!(drain(&mut bed, receiver), expect(0..10));
+    }
+}
+
 /// Returns the bed after a crash and after everything was taken.
 fn ten_wait_and_two_are_too_many(few: impl Fn(&mut Config), overflow: Overflow) -> Bed {
     let config = || {

@@ -9,6 +9,7 @@ mod parts;
 mod passwords;
 mod promises;
 mod protocol;
+mod restart;
 mod rules;
 mod shares;
 mod shares_model;

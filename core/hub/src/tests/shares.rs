@@ -516,7 +516,7 @@ fn qos2_on_its_way_to_a_member_ends_with_it_after_a_crash() {
     assert_eq!(bed.received(first), expect);
     bed.crash(config(&[ALL], &[]));
     let first = connect(&mut bed, "", "first", 100, 3_600);
-    let expect = ["publish a/b 1 qos=2 id=2 dup", "publish a/b 1 qos=1 id=3"];
+    let expect = ["publish a/b 1 qos=2 id=2 dup", "publish a/b 1 qos=1 id=3 dup"];
     assert_eq!(bed.received(first)[1..], expect);
     bed.step(first, Step::Pubrec, 2, ReasonCode::Success);
     bed.puback(first, 3);

@@ -1,0 +1,211 @@
+//! What a kept session is owed after a restart, and what it finds on its return: retained messages,
+//! subscription identifiers, the DUP flag, a queue that is full.
+
+use std::time::Duration;
+
+use tomte_broker::Overflow;
+use tomte_mqtt::codec::{Connect, PublishHead, RetainHandling, Subscription, Version};
+use tomte_route::{Hold, Overflow as HoldOverflow};
+
+use super::harness::{BOTH, Bed, QOS1, QOS2, R, config_of, limited, open, spec};
+use crate::{Config, Counter, Effect, Slot};
+
+/// Connects with a session that is kept; its client takes two messages at a time.
+fn narrow(bed: &mut Bed, client_id: &str) -> Slot {
+    let mut connect = Connect::new(Version::V5, client_id);
+    connect.clean_start = false;
+    connect.properties.session_expiry_seconds = Some(3_600);
+    connect.properties.receive_maximum = Some(2);
+    bed.connect_with(&connect)
+}
+
+fn retain_qos_1(bed: &mut Bed, sender: Slot, topics: &[&str]) {
+    for topic in topics {
+        let head =
+            PublishHead { topic, qos: QOS1, retain: true, packet_id: 9, ..PublishHead::default() };
+        bed.publish_with(sender, head, topic);
+    }
+}
+
+/// The retained configuration of a device: it subscribes once, and never again.
+#[test]
+fn a_retained_message_of_qos_1_on_its_way_to_a_kept_session_survives_a_crash() {
+    for version in BOTH {
+        let mut bed = Bed::broker();
+        let sender = bed.client(version, "s");
+        retain_qos_1(&mut bed, sender, &["r/1", "r/2", "r/3"]);
+        let receiver = bed.connect_kept("k", version);
+        bed.subscribe(receiver, "r/+", QOS1);
+        assert_eq!(bed.received(receiver).len(), 2 + 3, "CONNACK, SUBACK and three messages");
+        bed.puback(receiver, 1);
+        bed.crash(open());
+        let receiver = bed.connect_kept("k", version);
+        let words = bed.received(receiver);
+        assert!(words[0].contains("present=true"), "{words:?}");
+        assert_eq!(words.len(), 1 + 2, "{words:?}");
+        assert!(words[1..].iter().all(|word| word.contains("retain")), "{words:?}");
+    }
+}
+
+/// Else its record could never be copied out of its segment, and no segment behind it would go.
+#[test]
+fn a_retained_message_that_a_lower_limit_refuses_at_a_restart_is_counted_and_holds_no_segment() {
+    let lower = || {
+        limited(|config: &mut Config| {
+            config.limits.max_retained = 1;
+            config.limits.journal_compact_above = tomte_base::ByteSize(1);
+        })
+    };
+    let mut bed = Bed::broker();
+    let sender = bed.client(Version::V5, "s");
+    retain_qos_1(&mut bed, sender, &["r/1", "r/2"]);
+    bed.crash(lower());
+    assert_eq!(bed.hub.retained.len(), 1);
+    assert_eq!(bed.hub.counters().get(Counter::DropRetainedFull), 1);
+    bed.hub.on_rolled();
+    let sender = bed.client(Version::V5, "s");
+    for round in 0..4 {
+        bed.publish(sender, "nobody", &round.to_string(), QOS1, 1);
+        retain_qos_1(&mut bed, sender, &["r/1"]);
+    }
+    let dropped = bed.effects.iter().any(|effect| matches!(effect, Effect::DropJournal(_)));
+    assert!(dropped, "{:?}", bed.effects);
+    bed.crash(lower());
+    assert_eq!(bed.hub.counters().get(Counter::DropRetainedFull), 0, "it is gone for good");
+}
+
+/// MQTT-3.3.4-3.
+#[test]
+fn subscription_identifiers_outlive_a_restart() {
+    let mut bed = Bed::broker();
+    let receiver = narrow(&mut bed, "k");
+    bed.subscribe_to(receiver, &[Subscription::new("a/#", QOS2)], Some(1));
+    bed.subscribe_to(receiver, &[Subscription::new("a/+", QOS2)], Some(2));
+    bed.subscribe_to(receiver, &[Subscription::new("b", QOS2)], Some(3));
+    let sender = bed.client(Version::V5, "s");
+    for (id, qos) in [(1, QOS1), (2, QOS2), (3, QOS1), (4, QOS2)] {
+        bed.publish(sender, "a/x", &id.to_string(), qos, id);
+    }
+    bed.crash(open());
+    let receiver = bed.connect("", "k", false);
+    let found = bed.identifiers(receiver);
+    assert_eq!(found.len(), 4, "{found:?}");
+    for (payload, _, mut ids) in found {
+        ids.sort_unstable();
+        assert_eq!(ids, [1, 2], "message {payload}");
+    }
+}
+
+/// MQTT-3.3.4-3.
+#[test]
+fn what_was_held_for_a_device_carries_the_identifier_of_the_subscription_that_takes_it() {
+    let mut route = spec(&R("device:*", "act/#", None, "device:fan"));
+    let (hold, then) = (Duration::from_secs(60), HoldOverflow::DropOldest);
+    route.on_unavailable = Some(Hold { hold, max: 10, then });
+    let mut bed = Bed::new(config_of(vec![route], &[]));
+    let sender = bed.connect("thermometer", "t", true);
+    bed.publish(sender, "act/fan", "1", QOS1, 1);
+    let fan = bed.connect("fan", "fan", false);
+    bed.subscribe_to(fan, &[Subscription::new("act/#", QOS1)], Some(9));
+    assert_eq!(bed.identifiers(fan), [("1".to_owned(), 1, vec![9])]);
+    bed.puback(fan, 1);
+}
+
+/// MQTT-3.3.1-1. The journal does not keep which of them had left, so that each of those that may have
+/// says so.
+#[test]
+fn a_message_of_qos_1_that_may_have_left_before_a_crash_says_so() {
+    let few = || limited(|config| config.limits.receive_maximum = 2);
+    for version in BOTH {
+        let mut bed = Bed::new(few());
+        let receiver = bed.connect_kept("k", version);
+        bed.subscribe(receiver, "a", QOS1);
+        let sender = bed.client(version, "s");
+        for id in 1..=3 {
+            bed.publish(sender, "a", &id.to_string(), QOS1, id);
+        }
+        assert!(bed.received(receiver).iter().all(|word| !word.contains("dup")));
+        bed.crash(few());
+        let receiver = bed.connect_kept("k", version);
+        bed.puback(receiver, 1);
+        bed.puback(receiver, 2);
+        let words = bed.received(receiver);
+        let dups: Vec<_> = words[1..].iter().map(|word| word.contains(" dup")).collect();
+        assert_eq!(dups, [true, true, false], "{words:?}");
+    }
+}
+
+/// Sessions are in the routing table before anybody can connect (rmqtt #475).
+#[test]
+fn a_message_that_comes_first_after_a_restart_reaches_a_kept_session_that_is_away() {
+    let mut bed = Bed::broker();
+    let receiver = bed.connect("", "k", false);
+    bed.subscribe(receiver, "a", QOS1);
+    bed.crash(open());
+    let sender = bed.client(Version::V311, "s");
+    bed.publish(sender, "a", "first", QOS1, 1);
+    let receiver = bed.connect("", "k", false);
+    let words = bed.received(receiver);
+    assert!(words.iter().any(|word| word.starts_with("publish a first")), "{words:?}");
+}
+
+/// A queue that reached its bound goes on when its client is back, however few messages that takes at a
+/// time (mosquitto #2256, #2349).
+#[test]
+fn a_full_queue_drains_through_a_small_window() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let mut bed = Bed::new(limited(|config| {
+            config.limits.session_queue.max_messages = 5;
+            config.limits.session_queue.overflow = overflow;
+        }));
+        let receiver = narrow(&mut bed, "k");
+        bed.subscribe(receiver, "a", QOS1);
+        bed.drop_connection(receiver);
+        let sender = bed.client(Version::V311, "s");
+        for id in 1..=9 {
+            bed.publish(sender, "a", &id.to_string(), QOS1, id);
+        }
+        let receiver = narrow(&mut bed, "k");
+        let mut all = Vec::new();
+        loop {
+            let new = bed.deliveries(receiver);
+            if new.is_empty() {
+                break;
+            }
+            assert!(new.len() <= 2, "{new:?}");
+            for (payload, _, _, id) in new {
+                all.push(payload);
+                bed.puback(receiver, id);
+            }
+        }
+        let expected = match overflow {
+            Overflow::DropOldest => ["5", "6", "7", "8", "9"],
+            _ => ["1", "2", "3", "4", "5"],
+        };
+        assert_eq!(all, expected);
+        bed.publish(sender, "a", "next", QOS1, 10);
+        assert_eq!(bed.deliveries(receiver).len(), 1);
+    }
+}
+
+/// Retain handling counts for a session that was there before (rumqttd #1069).
+#[test]
+fn retain_handling_counts_when_a_kept_session_subscribes_again() {
+    let brings = |handling| {
+        let mut bed = Bed::broker();
+        let sender = bed.client(Version::V5, "s");
+        retain_qos_1(&mut bed, sender, &["r"]);
+        let mut subscription = Subscription::new("r", QOS1);
+        subscription.retain_handling = RetainHandling::DoNotSend;
+        let receiver = bed.connect("", "k", false);
+        bed.subscribe_to(receiver, &[subscription], None);
+        bed.drop_connection(receiver);
+        let receiver = bed.connect("", "k", false);
+        subscription.retain_handling = handling;
+        bed.subscribe_to(receiver, &[subscription], None);
+        bed.deliveries(receiver).len()
+    };
+    assert_eq!(brings(RetainHandling::Send), 1);
+    assert_eq!(brings(RetainHandling::SendIfNew), 0);
+    assert_eq!(brings(RetainHandling::DoNotSend), 0);
+}
