@@ -228,7 +228,9 @@ impl<T> Queue<T> {
         self.entries.iter().map(|entry| &entry.item)
     }
 
-    fn has_room(&self, bytes: usize) -> bool {
+    /// Tells whether a message of `bytes` can be added without dropping another one.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
         self.entries.len() < self.limits.max_messages as usize
             && self.bytes + bytes as u64 <= self.limits.max_bytes.0
     }

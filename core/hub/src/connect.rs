@@ -165,6 +165,8 @@ impl Hub {
         let why = error.to_string();
         let version = match (codec::connect_version(frame), error) {
             (Some(Version::V5), _) => Some(Version::V5),
+            // Who speaks a later version is told in the form of the latest that we know.
+            (None, DecodeError::ProtocolLevel { level: 6.. }) => Some(Version::V5),
             (None, DecodeError::ProtocolLevel { .. }) => Some(Version::V311),
             _ => None,
         };
@@ -345,11 +347,9 @@ impl Hub {
         {
             return;
         }
-        codec::encode_disconnect(
-            &mut connection.out,
-            Version::V5,
-            &Disconnect::with_reason(reason),
-        );
+        let goodbye = Packet::Disconnect(Disconnect::with_reason(reason));
+        // A client that cannot take even this hears nothing.
+        let _fits = connection.mqtt.encode(&mut connection.out, goodbye);
         self.mark_dirty(slot);
     }
 

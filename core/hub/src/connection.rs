@@ -112,6 +112,8 @@ pub(crate) struct Connection {
     pub(crate) out: Vec<u8>,
     /// How much of `out` answers what the client sent, in bytes.
     pub(crate) answers: usize,
+    /// The last bytes hold packets that were left for the next turn.
+    pub(crate) has_more: bool,
     /// It is in the list of connections with something to write.
     pub(crate) dirty: bool,
     /// Nothing may be written before the journal is safe up to here.

@@ -122,6 +122,8 @@ pub struct Hub {
     pub(crate) bodies: Bodies,
     /// QoS 2 messages that clients have not released yet, in all sessions.
     pub(crate) n_unreleased: usize,
+    /// Retained messages that were looked at for the connection whose bytes are taken now.
+    pub(crate) n_looks: usize,
     /// Messages that wills became and whose records are not safe yet, with the numbers of the wills.
     pub(crate) published_wills: VecDeque<(LogPosition, MessageId, u64)>,
     /// What the message at hand has become so far, where it may become several.
@@ -186,6 +188,7 @@ impl Hub {
             queued_deliveries: 0,
             bodies: Bodies::default(),
             n_unreleased: 0,
+            n_looks: 0,
             published_wills: VecDeque::new(),
             parts: Vec::new(),
             wholes: VecDeque::new(),
@@ -238,6 +241,7 @@ impl Hub {
             will: None,
             out: Vec::new(),
             answers: 0,
+            has_more: false,
             dirty: false,
             gate: LogPosition::default(),
             closing: None,
@@ -326,8 +330,11 @@ impl Hub {
             return;
         }
         let start = connection.out.len();
-        // One that is larger than the client allows is not sent (MQTT-3.1.2-24).
-        let _fits = connection.mqtt.encode(&mut connection.out, packet);
+        if !connection.mqtt.encode(&mut connection.out, packet) {
+            // It must not be sent (MQTT-3.1.2-24), and the client would wait for it for ever.
+            let what = "an answer is larger than the client allows";
+            return self.breach(slot, ReasonCode::PacketTooLarge, what);
+        }
         let added = connection.out.len() - start;
         connection.answers = connection.answers.min(start) + added;
         let reads = connection.answers <= limit.max(added);

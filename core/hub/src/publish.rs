@@ -16,6 +16,10 @@ use crate::password::Check;
 use crate::record;
 use crate::{CloseReason, Hub, Slot};
 
+/// Retained messages that one connection has the hub look at in one turn, about: each may mean that all
+/// routes are asked.
+const LOOKS_PER_TURN: usize = 10_000;
+
 /// A message of the control interface, in the name of a device or function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
@@ -43,9 +47,11 @@ pub enum Refused {
 
 impl Hub {
     /// Takes bytes that a connection received. Returns how many were used; the rest is the
-    /// beginning of a packet and must be handed over again with what follows it.
+    /// beginning of a packet and must be handed over again with what follows it, or, where
+    /// [`Hub::has_more`] says so, in the next turn.
     pub fn on_bytes(&mut self, now: Time, slot: Slot, bytes: &[u8]) -> usize {
         let mut used = 0;
+        self.n_looks = 0;
         let Some(connection) = self.connection(slot) else { return bytes.len() };
         if connection.check == Check::Waiting {
             return 0;
@@ -54,6 +60,9 @@ impl Hub {
             let Some(connection) = self.connection(slot) else { return bytes.len() };
             if connection.closing.is_some() {
                 return bytes.len();
+            }
+            if self.n_looks > LOOKS_PER_TURN {
+                return self.pause(slot, used);
             }
             let version = connection.mqtt.version();
             match codec::frame_len(&bytes[used..], connection.mqtt.max_packet_in()) {
@@ -82,6 +91,19 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// Leaves the rest for the next turn, so that others have theirs.
+    fn pause(&mut self, slot: Slot, used: usize) -> usize {
+        if let Some(connection) = self.connection_mut(slot) {
+            connection.has_more = true;
+        }
+        used
+    }
+
+    /// Tells, once, whether the last bytes of a connection hold packets that were left for the next turn.
+    pub fn has_more(&mut self, slot: Slot) -> bool {
+        self.connection_mut(slot).is_some_and(|c| std::mem::take(&mut c.has_more))
     }
 
     fn refuse_packet(&mut self, slot: Slot, frame: &[u8], error: &codec::DecodeError) {

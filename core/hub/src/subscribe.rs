@@ -1,5 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE: what a session wants, and whether a route could ever feed it.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -18,14 +19,15 @@ use crate::{Hub, Slot};
 /// What a subscription was granted, or why not.
 type Granted = Result<TopicFilter, (ReasonCode, String)>;
 
-/// Says what is wrong with the first filter that is none (4.7.1, 4.8.2). One that is merely too deep
-/// for this hub is well formed: it is refused in SUBACK.
-fn malformed<'a>(mut filters: impl Iterator<Item = &'a str>) -> Option<String> {
-    let fault = |filter| match SharedFilter::parse(filter) {
+/// Says what is wrong with the first filter that is none (4.7.1). One that is merely too deep for this
+/// hub is well formed, and of one that names no group as it should (4.8.2) no standard says that it ends
+/// the connection: both are refused in SUBACK.
+fn malformed<'a>(filters: impl Iterator<Item = &'a str>) -> Option<String> {
+    let fault = |filter| match TopicFilter::new(filter) {
         Ok(_) | Err(TopicError::TooManyLevels { .. }) => None,
         Err(error) => Some(error.to_string()),
     };
-    filters.find_map(fault)
+    filters.filter(|filter| !is_shared(filter)).find_map(fault)
 }
 
 impl Hub {
@@ -37,8 +39,12 @@ impl Hub {
         let mut reasons = Vec::with_capacity(subscribe.subscriptions.len());
         let mut why = None;
         let mut fresh = Vec::new();
-        for asked in &subscribe.subscriptions {
-            match self.subscribe_one(slot, index, asked, subscribe.subscription_identifier) {
+        for (n_before, asked) in subscribe.subscriptions.iter().enumerate() {
+            let granted = match self.check_number(n_before) {
+                Ok(()) => self.subscribe_one(slot, index, asked, subscribe.subscription_identifier),
+                Err(why) => Err(why),
+            };
+            match granted {
                 Ok((filter, is_new)) => {
                     reasons.push(match asked.qos {
                         QoS::AtMostOnce => ReasonCode::Success,
@@ -59,7 +65,12 @@ impl Hub {
         let suback =
             Suback { packet_id, reason_string: why.as_deref(), reasons, ..Suback::default() };
         self.answer(slot, Packet::Suback(suback));
-        for (filter, is_new, retain_handling) in fresh {
+        // Of a filter that is there twice, the last one counts: it brings what is retained once.
+        let mut seen = HashSet::new();
+        let mut last: Vec<_> =
+            fresh.into_iter().rev().filter(|f| seen.insert(f.0.clone())).collect();
+        last.reverse();
+        for (filter, is_new, retain_handling) in last {
             let sends = retain_handling == 0 || (retain_handling == 1 && is_new);
             // A group gets no retained messages (MQTT 5, 4.8.2).
             if sends && !is_shared(&filter) {
@@ -104,6 +115,15 @@ impl Hub {
         }
         self.enter_subscription(index, &filter, options);
         Ok((filter, old.is_none()))
+    }
+
+    /// More filters than a session may have are not looked at one by one.
+    fn check_number(&self, n_before: usize) -> Result<(), (ReasonCode, String)> {
+        let limit = self.config.limits.max_subscriptions;
+        if n_before < limit as usize {
+            return Ok(());
+        }
+        Err((ReasonCode::QuotaExceeded, format!("a session may have {limit} subscriptions")))
     }
 
     fn check_subscription(&self, slot: Slot, index: u32, asked: &Asked<'_>) -> Granted {
@@ -176,8 +196,17 @@ impl Hub {
         let options = session.subscriptions[at].options;
         let mut found = Vec::new();
         self.retained.matching(filter, |message| found.push(Arc::clone(message)));
-        found.retain(|message| message.expires > now && self.may_receive(index, message));
-        for message in found {
+        self.n_looks += found.len();
+        let n_found = found.len();
+        for (at, message) in found.into_iter().enumerate() {
+            if let Some(why) = self.takes_no_more(index, &message, options.qos) {
+                // Which of the rest the routes would bring it is not asked any more.
+                self.counters.add_n(why, (n_found - at) as u64);
+                return;
+            }
+            if message.expires <= now || !self.may_receive(index, &message) {
+                continue;
+            }
             let delivery = Delivery {
                 qos: message.qos.min(options.qos),
                 retain: true,
@@ -202,6 +231,18 @@ impl Hub {
         let (qos, retain) = (delivery.qos, delivery.retain);
         self.store(&message, vec![Destination::Session { session, qos, retain }], None);
         Delivery { message, keeper: Keeper::Session, ..delivery }
+    }
+
+    /// Tells why the session takes no more retained messages now, if it does not.
+    fn takes_no_more(&self, index: u32, message: &Message, most: QoS) -> Option<Counter> {
+        let session = self.sessions[index as usize].as_ref()?;
+        if message.qos.min(most) > QoS::AtMostOnce {
+            let has_room = session.queue.has_room(message.topic.len() + message.payload.len());
+            return (!has_room).then_some(Counter::DropQueueFull);
+        }
+        let connection = session.connection.and_then(|slot| self.connection(slot));
+        let takes = connection.is_some_and(|c| c.out.len() <= self.config.limits.output_high_water);
+        (!takes).then_some(Counter::DropSlowReader)
     }
 
     fn may_receive(&self, index: u32, message: &Message) -> bool {

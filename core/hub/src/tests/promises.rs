@@ -311,6 +311,48 @@ fn retained_messages_do_not_fill_the_buffer_of_a_slow_reader() {
     assert!(bed.hub.counters().get(Counter::DropSlowReader) > 100);
 }
 
+/// One packet with the same filter many times, and with more filters than a session may have.
+#[test]
+fn a_filter_that_is_there_many_times_brings_what_is_retained_once() {
+    let mut bed = Bed::new(limited(|config| config.limits.max_subscriptions = 10));
+    let sender = bed.connect("", "s", true);
+    for n in 0..5 {
+        bed.retain(sender, &format!("a/{n}"), "x");
+    }
+    let slot = bed.connect("", "r", true);
+    bed.received(slot);
+    bed.subscribe_to(slot, &[Subscription::new("#", QoS::AtMostOnce); 12], None);
+    let words = bed.received(slot);
+    let granted = ["Success"; 10].join(", ");
+    assert_eq!(words[0], format!("suback [{granted}, QuotaExceeded, QuotaExceeded]"));
+    assert_eq!(words.len(), 1 + 5, "{words:?}");
+}
+
+/// Each SUBSCRIBE makes the hub look at all that is retained: a client that sends thousands of them at
+/// once has to let others have their turn.
+#[test]
+fn subscriptions_to_all_that_is_retained_are_taken_a_few_in_each_turn() {
+    let mut bed = Bed::broker();
+    let sender = bed.connect("", "s", true);
+    for n in 0..3_000 {
+        bed.retain(sender, &format!("a/{n}"), "x");
+    }
+    let slot = bed.connect("", "r", true);
+    let subscriptions = vec![Subscription::new("#", QoS::AtMostOnce)];
+    let subscribe = Subscribe { packet_id: 1, subscriptions, ..Subscribe::default() };
+    let packet = encoded(Version::V5, &Packet::Subscribe(subscribe));
+    let mut rest = &packet.repeat(10)[..];
+    let mut turns = 0;
+    while !rest.is_empty() {
+        let used = bed.hub.on_bytes(bed.now, slot, rest);
+        assert!(used > 0 && used <= 4 * packet.len());
+        rest = &rest[used..];
+        assert_eq!(bed.hub.has_more(slot), !rest.is_empty());
+        turns += 1;
+    }
+    assert_eq!(turns, 3);
+}
+
 #[test]
 fn a_cancelled_call_is_counted() {
     let mut bed = Bed::new(config(&[], &[("f", None)]));

@@ -28,6 +28,10 @@ pub use error::{ConnectRefusal, ProtocolError};
 /// longer for it than the keep alive, and single bytes are no sign of life.
 const PART_OF_A_PACKET: u32 = 1_000;
 
+/// Largest CONNECT that is taken, in bytes: each of its five fields may be as long as a field can be
+/// (client identifier, topic and payload of the will, user, password), with room for properties.
+const CONNECT_BYTES: u32 = 384 << 10;
+
 /// What the server allows on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
@@ -56,7 +60,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             max_packet_in: 1 << 20,
-            max_connect_packet_in: 16 << 10,
+            max_connect_packet_in: CONNECT_BYTES,
             receive_maximum_in: 128,
             topic_alias_maximum_in: 10,
             topic_alias_maximum_out: 16,

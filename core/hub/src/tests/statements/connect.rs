@@ -245,6 +245,20 @@ fn no_answer_is_larger_than_the_client_allows() {
     assert!(with_text > 100 && without > 40, "{with_text} with a text, {without} without");
 }
 
+/// MQTT-3.1.2-24 forbids to send it, MQTT-3.8.4-1 to say nothing.
+#[test]
+fn a_client_that_could_not_take_the_answer_is_disconnected() {
+    let mut bed = Bed::broker();
+    let mut connect = Connect::new(Version::V5, "s");
+    connect.properties.maximum_packet_bytes = Some(20);
+    let slot = bed.connect_with(&connect);
+    bed.received(slot);
+    let many = [Subscription::new("a", QOS0); 30];
+    bed.subscribe_to(slot, &many, None);
+    assert_eq!(bed.received(slot), ["disconnect PacketTooLarge"]);
+    assert!(bed.is_breach(slot));
+}
+
 /// MQTT-3.1.2-8, -10, -12 and MQTT-3.14.4-3 of both standards.
 ///
 /// Proves: MQT-1.
