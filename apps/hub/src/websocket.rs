@@ -155,7 +155,13 @@ impl WebSocket {
 
     /// Makes frames of what is not framed yet in `output`: one for all of it, behind what answers the
     /// client's own frames, and before the goodbye if the connection ends for `closing`.
+    ///
+    /// The machine may have taken back what waited, because the journal failed. Then the client has the
+    /// beginning of a frame whose end is gone, and nothing can follow it.
     pub(crate) fn seal(&mut self, output: &mut Vec<u8>, closing: Option<&CloseReason>) {
+        if output.len() < self.sealed {
+            return self.fall_silent(output);
+        }
         let is_open = matches!(self.phase, Phase::Open(_));
         if !is_open {
             output.truncate(self.sealed);
@@ -177,6 +183,14 @@ impl WebSocket {
             self.phase = Phase::Over;
         }
         self.sealed = output.len();
+    }
+
+    fn fall_silent(&mut self, output: &mut Vec<u8>) {
+        output.clear();
+        self.answer.clear();
+        self.pong = None;
+        self.phase = Phase::Over;
+        self.sealed = 0;
     }
 
     /// Remembers how much of the output the socket did not take.

@@ -311,6 +311,23 @@ fn what_a_slow_socket_left_is_not_framed_again() {
     assert_eq!(written, frames.concat());
 }
 
+/// The journal failed: the machine takes back what waits, and closes.
+#[test]
+fn no_frame_follows_one_whose_end_was_taken_back() {
+    let mut host = Host::open();
+    host.output.extend(b"first");
+    host.websocket.seal(&mut host.output, None);
+    host.output.drain(..3);
+    host.websocket.wrote(host.output.len());
+    host.read(&frame(FINAL | PING, b"?"));
+    host.output.clear();
+    host.end = Some(CloseReason::NotStored);
+    assert_eq!(host.write(), b"");
+    host.output.extend(b"second");
+    assert_eq!(host.write(), b"");
+    assert!(!host.websocket.has_answer());
+}
+
 #[test]
 fn a_flood_of_pings_is_answered_once_for_each_write() {
     let mut host = Host::open();
