@@ -10,6 +10,8 @@ mod accept;
 mod inbox;
 mod journal;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::io;
@@ -169,29 +171,33 @@ impl EventLoop {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         loop {
-            let timeout = self.timeout();
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            }
-            let now = self.clock.now();
-            for event in &events {
-                self.on_ready(now, event);
-            }
-            self.read_again(now);
-            self.take_inbox(now);
-            if self.hub.next_deadline().is_some_and(|deadline| deadline <= now) {
-                self.hub.on_deadline(now);
-            }
-            self.commit(now);
-            self.perform_effects(now);
-            self.write_dirty(now);
-            self.publish_flow();
-            self.farewells.close_due(now);
-            if self.is_stopped(now) {
+            self.turn(&mut events)?;
+            if self.is_stopped(self.clock.now()) {
                 return Ok(());
             }
         }
+    }
+
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, self.timeout()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        let now = self.clock.now();
+        for event in &*events {
+            self.on_ready(now, event);
+        }
+        self.read_again(now);
+        self.take_inbox(now);
+        if self.hub.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.hub.on_deadline(now);
+        }
+        self.commit(now);
+        self.perform_effects(now);
+        self.write_dirty(now);
+        self.publish_flow();
+        self.farewells.close_due(now);
+        Ok(())
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -24,7 +24,10 @@ pub(crate) struct Farewells(VecDeque<(Time, TcpStream)>);
 impl Farewells {
     /// Keeps the socket if the hub ended the connection for something that the client did.
     pub(crate) fn keep(&mut self, now: Time, stream: TcpStream, reason: &CloseReason) {
-        let was_told_why = matches!(reason, CloseReason::Protocol(_) | CloseReason::Refused(_));
+        let was_told_why = matches!(
+            reason,
+            CloseReason::Protocol(_) | CloseReason::Refused(_) | CloseReason::Unfinished
+        );
         if !was_told_why || stream.shutdown(Shutdown::Write).is_err() {
             return;
         }

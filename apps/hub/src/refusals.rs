@@ -55,6 +55,7 @@ fn kind(reason: &CloseReason) -> Option<&'static str> {
         CloseReason::ConnectTimeout => Some("no CONNECT"),
         CloseReason::Crowded => Some("crowded"),
         CloseReason::SlowReader => Some("slow reader"),
+        CloseReason::Unfinished => Some("unfinished packet"),
         CloseReason::NotStored => Some("not stored"),
         CloseReason::Disconnected
         | CloseReason::Lost

@@ -212,7 +212,7 @@ fn put_header(payload: usize, output: &mut Vec<u8>) {
 fn code_of(reason: &CloseReason) -> CloseCode {
     match reason {
         CloseReason::Shutdown => CloseCode::Away,
-        CloseReason::Protocol(_) => CloseCode::Policy,
+        CloseReason::Protocol(_) | CloseReason::Unfinished => CloseCode::Policy,
         _ => CloseCode::Normal,
     }
 }

@@ -62,6 +62,8 @@ pub enum CloseReason {
     TakenOver,
     /// Its unread output passed the limit.
     SlowReader,
+    /// All half received packets together passed the limit, and its own was the largest.
+    Unfinished,
     /// The journal failed, and an acknowledgement could not be given.
     NotStored,
     /// The device's identity was taken away.
@@ -84,6 +86,9 @@ impl fmt::Display for CloseReason {
             Self::KeepAlive => f.write_str("nothing came within the keep-alive time"),
             Self::TakenOver => f.write_str("another connection took the session over"),
             Self::SlowReader => f.write_str("the client reads too slowly"),
+            Self::Unfinished => f.write_str(
+                "half received packets fill the memory that all connections share, and this is the largest of them",
+            ),
             Self::NotStored => f.write_str("the journal could not keep what the client asked for"),
             Self::Revoked => f.write_str("the device's identity was revoked"),
             Self::Shutdown => f.write_str("the hub stops"),

@@ -126,6 +126,8 @@ counters! {
     TakeOvers => "tomte_connections_closed_total{reason=\"taken_over\"}",
     /// Connections closed because their unread output passed the limit.
     SlowReaders => "tomte_connections_closed_total{reason=\"slow_reader\"}",
+    /// Connections closed because half received packets filled the memory that all of them share.
+    Unfinished => "tomte_connections_closed_total{reason=\"unfinished_packet\"}",
 }
 
 /// One number for each [`Counter`].

@@ -300,6 +300,7 @@ impl Hub {
             CloseReason::ConnectTimeout => Some(Counter::ConnectTimeouts),
             CloseReason::TakenOver => Some(Counter::TakeOvers),
             CloseReason::SlowReader => Some(Counter::SlowReaders),
+            CloseReason::Unfinished => Some(Counter::Unfinished),
             CloseReason::Refused(_) => Some(Counter::RefusedConnect),
             _ => None,
         };

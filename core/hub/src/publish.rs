@@ -106,6 +106,12 @@ impl Hub {
         self.connection_mut(slot).is_some_and(|c| std::mem::take(&mut c.has_more))
     }
 
+    /// Ends a connection because the host has no room for the rest of the packet that it began.
+    pub fn end_unfinished(&mut self, slot: Slot) {
+        self.send_disconnect(slot, ReasonCode::QuotaExceeded);
+        self.close(slot, CloseReason::Unfinished);
+    }
+
     fn refuse_packet(&mut self, slot: Slot, frame: &[u8], error: &codec::DecodeError) {
         let Some(connection) = self.connection(slot) else { return };
         if connection.session.is_none() {

@@ -11,7 +11,7 @@ use crate::socket::{PasswordStep, ReadOutcome};
 use crate::websocket::Carrier;
 
 /// Bytes of half received packets that all connections together may hold.
-const PARTIAL_BYTES: usize = 64 << 20;
+pub(super) const PARTIAL_BYTES: usize = 64 << 20;
 
 impl EventLoop {
     pub(super) fn read_again(&mut self, now: Time) {
@@ -103,7 +103,7 @@ impl EventLoop {
         if received.is_mqtt && received.filled > 0 {
             self.hand_over(now, slot, received.filled);
         } else {
-            self.keep(now, slot, 0..received.filled);
+            self.keep(slot, 0..received.filled);
         }
         if let Some(reason) = received.end {
             self.count_websocket(&reason);
@@ -123,11 +123,11 @@ impl EventLoop {
 
     pub(super) fn hand_over(&mut self, now: Time, slot: u32, filled: usize) {
         let used = self.hub.on_bytes(now, Slot(slot), &self.buffer[..filled]);
-        self.keep(now, slot, used..filled);
+        self.keep(slot, used..filled);
     }
 
     /// Keeps that part of the buffer until more comes.
-    pub(super) fn keep(&mut self, now: Time, slot: u32, rest: Range<usize>) {
+    pub(super) fn keep(&mut self, slot: u32, rest: Range<usize>) {
         let Some(socket) = self.sockets[slot as usize].as_mut() else { return };
         self.partial_bytes -= socket.partial.len();
         let rest = &self.buffer[rest];
@@ -139,9 +139,20 @@ impl EventLoop {
         socket.partial.clear();
         socket.partial.extend_from_slice(rest);
         self.partial_bytes += rest.len();
-        if self.partial_bytes > PARTIAL_BYTES {
-            let why = "half received packets fill the memory that all connections share";
-            self.close(now, Slot(slot), &CloseReason::Protocol(why.to_owned()));
+        while self.partial_bytes > PARTIAL_BYTES {
+            self.end_largest_partial();
         }
+    }
+
+    /// Ends the connection that holds the largest half received packet. To end the one that passed the
+    /// mark would let a few that never finish theirs throw out everybody else.
+    fn end_largest_partial(&mut self) {
+        let sockets = self.sockets.iter_mut().enumerate();
+        let sockets = sockets.filter_map(|(slot, socket)| Some((slot, socket.as_mut()?)));
+        let largest = sockets.max_by_key(|(_, socket)| socket.partial.len());
+        let (slot, socket) = largest.expect("the bytes that are counted are somebody's");
+        // The machine takes nothing more from it, so that it holds nothing until it is closed.
+        self.partial_bytes -= std::mem::take(&mut socket.partial).len();
+        self.hub.end_unfinished(Slot(u32::try_from(slot).expect("connections are bounded")));
     }
 }

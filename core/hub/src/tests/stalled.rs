@@ -1,6 +1,8 @@
-//! Clients that do not read.
+//! Clients that do not read, and those that do not finish what they send.
 
 use std::time::Duration;
+
+use tomte_mqtt::codec::Version;
 
 use super::harness::{Bed, R, config};
 use crate::{CloseReason, Counter};
@@ -23,6 +25,20 @@ fn a_reader_that_takes_nothing_is_closed_when_its_time_is_over() {
     bed.advance(LIMIT / 2);
     assert_eq!(bed.closed, [(slot, CloseReason::SlowReader)]);
     assert_eq!(bed.hub.counters().get(Counter::SlowReaders), 1);
+}
+
+#[test]
+fn a_packet_that_finds_no_room_ends_its_connection_with_a_reason_and_is_counted() {
+    let mut bed = Bed::broker();
+    let client = bed.client(Version::V5, "client");
+    let silent = bed.open("", Version::V5);
+    bed.received_bytes(client);
+    bed.hub.end_unfinished(client);
+    bed.hub.end_unfinished(silent);
+    bed.send(client, b"what still comes is ignored");
+    assert_eq!(bed.received_bytes(client), [0xe0, 1, 0x97], "quota exceeded");
+    assert_eq!(bed.closed, [client, silent].map(|slot| (slot, CloseReason::Unfinished)));
+    assert_eq!(bed.hub.counters().get(Counter::Unfinished), 2);
 }
 
 #[test]
