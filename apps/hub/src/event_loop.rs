@@ -86,6 +86,8 @@ pub(crate) struct EventLoop {
     listeners: Vec<Listener>,
     sockets: Vec<Option<Socket>>,
     farewells: Farewells,
+    /// When the listeners are asked once more for connections that could not be accepted.
+    accept_again_at: Option<Time>,
     free_slots: Vec<u32>,
     /// Sockets that may hold more than the last read took.
     unread: Vec<u32>,
@@ -141,6 +143,7 @@ impl EventLoop {
             listeners: Vec::new(),
             sockets: Vec::new(),
             farewells: Farewells::default(),
+            accept_again_at: None,
             free_slots: Vec::new(),
             unread: Vec::new(),
             partial_bytes: 0,
@@ -197,6 +200,7 @@ impl EventLoop {
         self.write_dirty(now);
         self.publish_flow();
         self.farewells.close_due(now);
+        self.accept_again(now);
         Ok(())
     }
 
@@ -209,7 +213,8 @@ impl EventLoop {
         }
         let until = |time: Time| time - self.clock.now();
         let deadlines = self.hub.next_deadline().into_iter().chain(self.stopping);
-        let deadline = deadlines.chain(self.farewells.next_deadline()).min();
+        let deadlines = deadlines.chain(self.farewells.next_deadline());
+        let deadline = deadlines.chain(self.accept_again_at).min();
         // Round up: a wait that ends a little too early would spin until the deadline.
         deadline.map(|time| until(time) + Duration::from_micros(900))
     }

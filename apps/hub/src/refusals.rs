@@ -93,6 +93,13 @@ impl RefusalLog {
         }
     }
 
+    /// Writes that clients wait because a listener fails, unless it was written a moment ago.
+    pub(crate) fn not_accepted(&mut self, now: Time, listener: &'static str, error: &io::Error) {
+        if let Some(unwritten) = self.take(now, listener) {
+            tracing::warn!(listener, %error, unwritten, "failed to accept a connection; it is tried again");
+        }
+    }
+
     /// Tells how many of this kind were not written since the last one, if it is time for a line.
     fn take(&mut self, now: Time, kind: &'static str) -> Option<u64> {
         let Some(written) = self.written.get_mut(kind) else {

@@ -94,6 +94,8 @@ counters! {
     RefusedPasswordRate => "tomte_refusals_total{what=\"password_rate\"}",
     /// Connections past limits.max_connections, or past the number that may be without a CONNECT.
     RefusedConnection => "tomte_refusals_total{what=\"connection\"}",
+    /// Connections that could not be accepted at once, mostly because no descriptor was free; each attempt.
+    FailedAccepts => "tomte_accepts_failed_total",
     /// TLS handshakes that failed for another reason than the certificate.
     RefusedHandshake => "tomte_refusals_total{what=\"tls_handshake\"}",
     /// Requests for a WebSocket that were not granted.

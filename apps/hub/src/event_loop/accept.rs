@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::{Interest, Token};
 use tomte_base::Time;
@@ -14,6 +15,8 @@ use crate::socket::Socket;
 
 /// Connections that one turn accepts at most from one listener.
 const ACCEPTS_PER_TURN: usize = 256;
+/// How long those wait who could not be accepted.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 impl EventLoop {
     pub(super) fn listen(&mut self, bindings: Vec<Binding>) -> io::Result<()> {
@@ -46,10 +49,7 @@ impl EventLoop {
                 Ok((stream, address)) => self.open(now, index, stream, address),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!(listener = listener.name, %error, "failed to accept a connection");
-                    return;
-                }
+                Err(error) => return self.accept_failed(now, index, &error),
             }
         }
         // There may be more: the event comes once, so ask for it again.
@@ -58,7 +58,24 @@ impl EventLoop {
         let again =
             self.poll.registry().reregister(&mut listener.socket, token, Interest::READABLE);
         if let Err(error) = again {
-            tracing::warn!(listener = listener.name, %error, "failed to watch the listener");
+            self.accept_failed(now, index, &error);
+        }
+    }
+
+    /// Notes that those who wait at the listeners could not be let in, mostly because all descriptors are in
+    /// use. They are tried again soon: the event that told of them does not come again.
+    pub(super) fn accept_failed(&mut self, now: Time, index: usize, error: &io::Error) {
+        self.hub.count(Counter::FailedAccepts);
+        self.refusals.not_accepted(now, self.listeners[index].name, error);
+        self.accept_again_at.get_or_insert(now + ACCEPT_RETRY);
+    }
+
+    /// Lets those in who could not be before, if it is time to try.
+    pub(super) fn accept_again(&mut self, now: Time) {
+        if self.accept_again_at.take_if(|at| *at <= now).is_some() {
+            for index in 0..self.listeners.len() {
+                self.accept(now, index);
+            }
         }
     }
 

@@ -177,3 +177,24 @@ fn of_too_many_half_packets_the_largest_ends_and_a_small_one_is_finished() {
     assert_eq!(bed.counted(Counter::Unfinished), 1);
     assert_eq!(bed.event_loop.partial_bytes, fits - LARGEST_HALF);
 }
+
+/// The event that tells of a connection comes once, and is used up by the attempt that failed.
+#[test]
+fn who_could_not_be_accepted_is_let_in_a_little_later_and_counted() {
+    let mut bed = Bed::new(SyncMode::None);
+    let mut client = Client::open(bed.address);
+    let mut events = Events::with_capacity(EVENTS_PER_TURN);
+    bed.event_loop.poll.poll(&mut events, Some(PATIENCE)).unwrap();
+    assert!(!events.is_empty());
+    let now = bed.event_loop.clock.now();
+    let no_descriptor = io::Error::from(rustix::io::Errno::MFILE);
+    bed.event_loop.accept_failed(now, 0, &no_descriptor);
+    let wait = bed.event_loop.timeout().expect("there is something to do");
+    assert!(wait > Duration::from_millis(50), "it does not spin: {wait:?}");
+    bed.serve(|_| {
+        client.send(CONNECT);
+        assert_eq!(client.take::<1>(), [0x20]);
+    });
+    assert_eq!(bed.counted(Counter::FailedAccepts), 1);
+    assert_eq!(bed.event_loop.accept_again_at, None, "once is enough");
+}
