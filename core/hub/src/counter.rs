@@ -92,7 +92,7 @@ counters! {
     RefusedPassword => "tomte_refusals_total{what=\"password\"}",
     /// CONNECT with a password that was not looked at: too many wrong ones came from its address.
     RefusedPasswordRate => "tomte_refusals_total{what=\"password_rate\"}",
-    /// Connections past limits.max_connections, or past the number that may be without a CONNECT.
+    /// Connections past limits.max_connections or limits.max_connecting, or that the system did not serve.
     RefusedConnection => "tomte_refusals_total{what=\"connection\"}",
     /// Connections that could not be accepted at once, mostly because no descriptor was free; each attempt.
     FailedAccepts => "tomte_accepts_failed_total",

@@ -88,10 +88,8 @@ impl EventLoop {
     ) {
         let n_open = self.sockets.len() - self.free_slots.len();
         if n_open >= self.max_connections {
-            self.hub.count(Counter::RefusedConnection);
             let why = format!("{n_open} connections are open: limits.max_connections is reached");
-            self.refusals.refused(now, "too many connections", why);
-            return;
+            return self.turn_away(now, "too many connections", why);
         }
         let admission = &self.listeners[listener].admission;
         let without = admission.without;
@@ -104,10 +102,7 @@ impl EventLoop {
             }
             Some(config) => match Socket::tls(stream, Arc::clone(config), without) {
                 Ok(socket) => socket,
-                Err(error) => {
-                    tracing::warn!(%error, "failed to begin a TLS session");
-                    return;
-                }
+                Err(error) => return self.turn_away(now, "failed to begin a TLS session", error),
             },
         };
         socket.origins = Arc::clone(&admission.origins);
@@ -118,11 +113,15 @@ impl EventLoop {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token(slot as usize);
         if let Err(error) = self.poll.registry().register(socket.stream_mut(), token, interest) {
-            tracing::warn!(%error, "failed to watch a connection");
             self.free_slots.push(slot);
-            return;
+            return self.turn_away(now, "failed to watch a connection", error);
         }
         self.sockets[slot as usize] = Some(socket);
         self.hub.on_opened(now, Slot(slot), peer);
+    }
+
+    fn turn_away(&mut self, now: Time, kind: &'static str, why: impl std::fmt::Display) {
+        self.hub.count(Counter::RefusedConnection);
+        self.refusals.refused(now, kind, why);
     }
 }

@@ -198,3 +198,20 @@ fn who_could_not_be_accepted_is_let_in_a_little_later_and_counted() {
     assert_eq!(bed.counted(Counter::FailedAccepts), 1);
     assert_eq!(bed.event_loop.accept_again_at, None, "once is enough");
 }
+
+#[test]
+fn a_connection_that_cannot_be_watched_is_refused_and_counted() {
+    let mut bed = Bed::new(SyncMode::None);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (accepted, address) = listener.accept().unwrap();
+    let mut stream = mio::net::TcpStream::from_std(accepted);
+    // It is watched already, which the system allows once.
+    let registry = bed.event_loop.poll.registry();
+    registry.register(&mut stream, Token(0), mio::Interest::READABLE).unwrap();
+    let now = bed.event_loop.clock.now();
+    bed.event_loop.open(now, 0, stream, address);
+    assert_eq!(bed.counted(Counter::RefusedConnection), 1);
+    assert_eq!(Client(client).take_all(), b"");
+    bed.serve(Client::connect);
+}
