@@ -25,16 +25,17 @@ pub(crate) struct Syncer {
 struct SyncState {
     wanted: bool,
     stop: bool,
-    synced: Option<Synced>,
+    synced: Synced,
 }
 
-/// What the thread has to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Synced {
+/// What the thread has to say. One does not cover the other: the journal may have been begun anew between a
+/// failure and a success, and what was safe before a failure still is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Synced {
     /// The disk has everything up to this position.
-    UpTo(u64),
+    pub(crate) up_to: Option<u64>,
     /// The disk refused; the journal takes no more records until it is begun anew.
-    Failed,
+    pub(crate) failed: bool,
 }
 
 impl Syncer {
@@ -69,9 +70,15 @@ impl Syncer {
         }
     }
 
-    /// What the thread found out since the last look. A failure stays until it was seen.
-    pub(crate) fn take_synced(&self) -> Option<Synced> {
-        Self::lock(&self.state.0).synced.take()
+    /// What the thread found out since the last look.
+    pub(crate) fn take_synced(&self) -> Synced {
+        std::mem::take(&mut Self::lock(&self.state.0).synced)
+    }
+
+    /// Says that a sync failed, as the thread does.
+    #[cfg(test)]
+    pub(crate) fn tell_failed(&self) {
+        Self::lock(&self.state.0).synced.tell(None);
     }
 }
 
@@ -104,7 +111,7 @@ fn sync_until_stopped<D: Disk>(
             tracing::error!(error = %chain(error), "failed to force the journal to the disk");
         }
         let is_news = mode == SyncMode::Power || synced.is_err();
-        tell(&mut Syncer::lock(state), synced.ok());
+        Syncer::lock(state).synced.tell(synced.ok());
         if is_news {
             let _the_loop_has_stopped = waker.wake();
         }
@@ -117,12 +124,14 @@ fn sync_until_stopped<D: Disk>(
     }
 }
 
-/// Notes what a sync said, in such a way that a failure is not covered by what came after it.
-fn tell(state: &mut SyncState, synced: Option<u64>) {
-    state.synced = match (state.synced, synced) {
-        (Some(Synced::Failed), _) | (_, None) => Some(Synced::Failed),
-        (_, Some(position)) => Some(Synced::UpTo(position)),
-    };
+impl Synced {
+    /// Notes what a sync said: the position that it came to, or none.
+    fn tell(&mut self, synced: Option<u64>) {
+        match synced {
+            Some(position) => self.up_to = Some(position),
+            None => self.failed = true,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +143,12 @@ mod tests {
     use tomte_journal::{Fault, Journal, JournalConfig, MemoryDisk, Operation};
 
     use super::*;
+
+    const FAILED: Synced = Synced { up_to: None, failed: true };
+
+    fn up_to(position: u64) -> Synced {
+        Synced { up_to: Some(position), failed: false }
+    }
 
     struct Bed {
         disk: MemoryDisk,
@@ -165,7 +180,8 @@ mod tests {
             let mut events = Events::with_capacity(1);
             while began.elapsed() < Duration::from_secs(10) {
                 self.poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
-                if let Some(synced) = self.syncer.take_synced() {
+                let synced = self.syncer.take_synced();
+                if synced != Synced::default() {
                     return synced;
                 }
             }
@@ -183,16 +199,16 @@ mod tests {
     fn a_failed_sync_is_told_and_after_a_new_beginning_the_next_one_counts() {
         let mut bed = bed(SyncMode::Power);
         bed.write(1);
-        assert_eq!(bed.said(), Synced::UpTo(1));
+        assert_eq!(bed.said(), up_to(1));
         bed.fail_next_sync();
         bed.write(2);
-        assert_eq!(bed.said(), Synced::Failed);
+        assert_eq!(bed.said(), FAILED);
         bed.journal.append(3, b"record");
         assert!(bed.journal.commit().unwrap_err().is_poisoned());
         bed.journal.discard_batch();
         bed.journal.begin_anew().unwrap();
         bed.write(4);
-        assert_eq!(bed.said(), Synced::UpTo(4));
+        assert_eq!(bed.said(), up_to(4));
     }
 
     #[test]
@@ -200,15 +216,15 @@ mod tests {
         let mut bed = bed(SyncMode::Process);
         bed.fail_next_sync();
         bed.write(1);
-        assert_eq!(bed.said(), Synced::Failed);
+        assert_eq!(bed.said(), FAILED);
     }
 
     #[test]
-    fn a_failure_is_not_covered_by_a_later_success() {
-        let mut state = SyncState::default();
-        tell(&mut state, Some(1));
-        tell(&mut state, None);
-        tell(&mut state, Some(2));
-        assert_eq!(state.synced, Some(Synced::Failed));
+    fn a_failure_and_a_success_do_not_cover_each_other() {
+        for told in [[Some(1), None, Some(2)], [None, Some(1), Some(2)], [Some(1), Some(2), None]] {
+            let mut synced = Synced::default();
+            told.into_iter().for_each(|told| synced.tell(told));
+            assert_eq!(synced, Synced { up_to: Some(2), failed: true }, "{told:?}");
+        }
     }
 }

@@ -15,13 +15,13 @@ const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 impl EventLoop {
     /// Writes the records of this turn, and tells the machine how far they are safe.
     pub(super) fn commit(&mut self, now: Time) {
-        match self.syncer.take_synced() {
-            Some(Synced::UpTo(synced)) if self.mode == SyncMode::Power => {
-                self.hub.on_durable(now, LogPosition(synced));
-                self.hub.on_readable_again(LogPosition(synced));
-            }
-            Some(Synced::UpTo(_)) | None => {}
-            Some(Synced::Failed) => self.sync_failed(now),
+        let Synced { up_to, failed } = self.syncer.take_synced();
+        if let Some(position) = up_to.filter(|_| self.mode == SyncMode::Power).map(LogPosition) {
+            self.hub.on_durable(now, position);
+            self.hub.on_readable_again(position);
+        }
+        if failed {
+            self.sync_failed(now);
         }
         // What is released may write records of its own: copies, removals.
         let is_last = self.stopping.is_some();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-use tomte_core_hub::Counter;
+use tomte_core_hub::{Counter, Owner, Peer};
 use tomte_journal::JournalConfig;
 use tomte_scheduler::ResourceManager;
 use tomte_wire::manifest;
@@ -214,4 +214,24 @@ fn a_connection_that_cannot_be_watched_is_refused_and_counted() {
     assert_eq!(bed.counted(Counter::RefusedConnection), 1);
     assert_eq!(Client(client).take_all(), b"");
     bed.serve(Client::connect);
+}
+
+/// A commit was refused because of the failure, and the journal was begun anew, before the loop heard of it.
+#[test]
+fn what_is_safe_is_acknowledged_although_an_older_failure_is_told_with_it() {
+    let mut bed = Bed::new(SyncMode::Power);
+    let event_loop = &mut bed.event_loop;
+    let (now, slot) = (event_loop.clock.now(), Slot(0));
+    event_loop.hub.on_opened(now, slot, Peer::known(Owner::Anonymous));
+    let kept = b"\x10\x16\0\x04MQTT\x05\0\0\0\x05\x11\0\0\x0e\x10\0\x04kept";
+    assert_eq!(event_loop.hub.on_bytes(now, slot, kept), kept.len());
+    event_loop.commit(now);
+    assert!(!event_loop.hub.may_write(slot), "CONNACK waits for the disk");
+    let mut events = Events::with_capacity(1);
+    event_loop.poll.poll(&mut events, Some(PATIENCE)).unwrap();
+    assert!(events.iter().any(|event| event.token() == WAKER), "the disk has it");
+    event_loop.syncer.tell_failed();
+    event_loop.commit(now);
+    assert!(event_loop.hub.may_write(slot));
+    assert_eq!(bed.counted(Counter::JournalFailures), 0);
 }
