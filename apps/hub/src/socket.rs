@@ -38,6 +38,8 @@ pub(crate) struct Socket {
     pub(crate) without: WithoutCertificate,
     /// Web pages of other hosts that may connect.
     pub(crate) origins: Arc<[String]>,
+    /// Whole packets are kept that the machine left for the next turn.
+    pub(crate) has_more: bool,
     /// How far the check of its password is.
     pub(crate) check: PasswordStep,
 }
@@ -84,6 +86,7 @@ impl Socket {
             blocked: false,
             without,
             origins: Arc::default(),
+            has_more: false,
             check: PasswordStep::None,
         }
     }

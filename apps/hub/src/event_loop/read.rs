@@ -29,6 +29,7 @@ impl EventLoop {
             return;
         }
         let answered = std::mem::take(&mut socket.check) == PasswordStep::Answered;
+        let again = std::mem::take(&mut socket.has_more);
         let kept = socket.partial.len();
         if kept >= self.buffer.len() / 2 {
             // A packet larger than the buffer is on its way.
@@ -36,7 +37,9 @@ impl EventLoop {
             self.buffer.resize(wanted, 0);
         }
         self.buffer[..kept].copy_from_slice(&socket.partial);
-        let outcome = socket.read(&mut self.buffer[kept..]);
+        // What is kept comes first: the end of the connection may stand behind it.
+        let outcome =
+            if again { Ok(ReadOutcome::Some(0)) } else { socket.read(&mut self.buffer[kept..]) };
         let (n, more) = match outcome {
             Ok(ReadOutcome::Some(n)) => (n, true),
             Ok(ReadOutcome::Drained(n)) => (n, false),
@@ -52,10 +55,10 @@ impl EventLoop {
         if !self.identify(now, slot) {
             return;
         }
-        if n > 0 || answered {
+        if n > 0 || answered || again {
             self.take_in(now, slot, kept, n);
         }
-        if more && self.sockets[slot as usize].is_some() {
+        if self.sockets[slot as usize].as_ref().is_some_and(|socket| more || socket.has_more) {
             self.unread.push(slot);
         }
     }
@@ -123,6 +126,10 @@ impl EventLoop {
 
     pub(super) fn hand_over(&mut self, now: Time, slot: u32, filled: usize) {
         let used = self.hub.on_bytes(now, Slot(slot), &self.buffer[..filled]);
+        let has_more = self.hub.has_more(Slot(slot));
+        if let Some(socket) = self.sockets[slot as usize].as_mut() {
+            socket.has_more = has_more;
+        }
         self.keep(slot, used..filled);
     }
 
