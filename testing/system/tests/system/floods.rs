@@ -12,7 +12,9 @@ use tomte_testkit::{Hub, until};
 
 use crate::bad_clients::{CONNECT, Innocents, expect_close, open};
 use crate::client::PATIENCE;
-use crate::raw_client::{connect_as, connected, counter, is_closed, packet, read_packet, string};
+use crate::raw_client::{
+    connect_as, connected, counter, is_closed, packet, publish, read_packet, string,
+};
 use crate::rust_client::tls_config;
 
 const MIB: u64 = 1 << 20;
@@ -242,6 +244,32 @@ fn a_million_subscriptions_of_one_client_are_refused_past_the_limit() {
     assert!(grown < 16 * MIB, "{grown} bytes");
     assert_eq!(counter(&hub, "tomte_refusals_total{what=\"subscribe\"}"), 999_000);
     innocents.still_talk(&hub);
+}
+
+/// A client that subscribes to all that is retained again and again in one go, and leaves without
+/// reading: others are served meanwhile, and what it sent last is taken all the same.
+///
+/// Proves a part of: MQT-4.
+#[test]
+fn a_client_that_subscribes_to_everything_very_often_holds_nobody_up() {
+    let hub = start("");
+    let mut innocents = Innocents::connect(&hub);
+    let mut keeper = connected(&hub, 5, "keeper");
+    for n in 0..3_000 {
+        let topic = string(&format!("kept/{n}"));
+        keeper.write_all(&packet(0x31, &[&topic[..], &[0, b'x']].concat())).unwrap();
+    }
+    let mut watcher = connected(&hub, 5, "watcher");
+    watcher.write_all(&packet(0x82, &[&[0, 1, 0], &string("last")[..], &[0]].concat())).unwrap();
+    assert_eq!(read_packet(&mut watcher)[0], 0x90);
+    let mut greedy = connected(&hub, 5, "greedy");
+    let everything = packet(0x82, &[&[0, 1, 0], &string("kept/#")[..], &[0]].concat());
+    let last = publish(5, "last", b"word", 0, 0);
+    let goodbye = packet(0xe0, &[]);
+    greedy.write_all(&[everything.repeat(300), last.clone(), goodbye].concat()).unwrap();
+    greedy.shutdown(std::net::Shutdown::Write).unwrap();
+    innocents.still_talk(&hub);
+    assert_eq!(read_packet(&mut watcher), last);
 }
 
 /// The longest topic that MQTT can write has 65,535 bytes; a longer one is a packet that lies.
