@@ -153,7 +153,8 @@ impl Hub {
             retain: will.retain,
             source: &kept.owner.source(),
             properties: will.properties.as_deref(),
-            from_session: None,
+            // The client is its publisher, also for No Local (MQTT-3.8.3-3).
+            from_session: self.by_serial.get(&kept.session).copied(),
             receipt: Some(Receipt::Will(kept.number)),
             expires: expiry.map_or(Time::NEVER, |expiry| now + expiry),
             hops: 0,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tomte_base::{Properties, QoS};
-use tomte_mqtt::codec::{Connect, Disconnect, Packet, PacketType, ReasonCode, Version, Will};
+use tomte_mqtt::codec::{
+    Connect, Disconnect, Packet, PacketType, ReasonCode, Subscription, Version, Will,
+};
 
 use super::harness::{Bed, open};
 use crate::{Record, Slot};
@@ -389,4 +391,27 @@ fn its_expiry_counts_from_its_publication_and_its_properties_stay() {
     bed.advance(seconds(19));
     let receiver = bed.connect("", "receiver", false);
     assert_eq!(bed.received(receiver)[1..], ["publish gone w qos=2 id=1"]);
+}
+
+/// MQTT-3.8.3-3: the client published it.
+#[test]
+fn no_local_holds_a_clients_own_will_back() {
+    let mut bed = Bed::broker();
+    let mut connect = Connect::new(Version::V5, "k");
+    connect.clean_start = false;
+    connect.properties.session_expiry_seconds = Some(60);
+    let silent = connect.clone();
+    connect.will =
+        Some(Will { topic: "gone", payload: b"w", qos: QoS::AtLeastOnce, ..Will::default() });
+    let slot = bed.connect_with(&connect);
+    let mut own = Subscription::new("gone", QoS::AtLeastOnce);
+    own.no_local = true;
+    bed.subscribe_to(slot, &[own], None);
+    let other = bed.client(Version::V5, "o");
+    bed.subscribe(other, "gone", QoS::AtLeastOnce);
+    bed.received(other);
+    bed.drop_connection(slot);
+    assert_eq!(bed.received(other), ["publish gone w qos=1 id=1"]);
+    let slot = bed.connect_with(&silent);
+    assert_eq!(bed.received(slot), ["connack Success present=true"]);
 }
