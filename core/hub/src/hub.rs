@@ -272,7 +272,11 @@ impl Hub {
             self.connecting.left();
         }
         let owner = connection.owner().clone();
-        // The socket may end before the host comes to the close that was asked for.
+        if connection.closing.is_some() {
+            // The socket may end before the host comes to the close that was asked for, and the slot may be
+            // another connection's by then.
+            self.effects.retain(|effect| !matches!(effect, Effect::Close(of, _) if *of == slot));
+        }
         let reason = connection.closing.as_ref().unwrap_or(reason);
         match connection.will {
             // Its record stays, and the next start publishes it (MQTT 5, 3.1.2.5).

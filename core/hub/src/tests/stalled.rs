@@ -5,7 +5,7 @@ use std::time::Duration;
 use tomte_mqtt::codec::Version;
 
 use super::harness::{Bed, R, config};
-use crate::{CloseReason, Counter};
+use crate::{CloseReason, Counter, Owner, Peer};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -39,6 +39,17 @@ fn a_packet_that_finds_no_room_ends_its_connection_with_a_reason_and_is_counted(
     assert_eq!(bed.received_bytes(client), [0xe0, 1, 0x97], "quota exceeded");
     assert_eq!(bed.closed, [client, silent].map(|slot| (slot, CloseReason::Unfinished)));
     assert_eq!(bed.hub.counters().get(Counter::Unfinished), 2);
+}
+
+#[test]
+fn a_socket_that_ends_before_it_is_closed_leaves_its_slot_to_the_next_one() {
+    let mut bed = Bed::broker();
+    let slot = bed.open("", Version::V5);
+    bed.hub.end_unfinished(slot);
+    bed.hub.on_closed(bed.now, slot, &CloseReason::Lost);
+    bed.hub.on_opened(bed.now, slot, Peer::known(Owner::Anonymous));
+    bed.turn();
+    assert_eq!(bed.closed, []);
 }
 
 #[test]
