@@ -16,9 +16,9 @@ use crate::connection::{CloseReason, Connection, Slot};
 use crate::counter::Counter;
 use crate::exactly_once::KeptIds;
 use crate::flow::FlowEvent;
-use crate::hub::Timer;
 use crate::record::{Destination, Record};
 use crate::session::{Keeper, Owner, Session, StoredDelivery, Waiting};
+use crate::timers::Timer;
 
 /// Longest client identifier, in bytes.
 const MAX_CLIENT_ID_BYTES: usize = 256;

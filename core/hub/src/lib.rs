@@ -13,7 +13,8 @@
 //! `fan_out.rs`, `rules.rs`, `parts.rs`; *how does it reach them?* `deliver.rs`, `encode.rs`; *where does it
 //! wait?* `bodies.rs`; *how does a function run?* `calls.rs`; *what does a deployment
 //! change?* `deploy.rs`; *what survives?* `record/`,
-//! `recover.rs`; *why did it not arrive?* `flow.rs`, `explain.rs`.
+//! `recover.rs`; *what happens when its time has come?* `timers.rs`; *why did it not arrive?*
+//! `flow.rs`, `explain.rs`.
 
 mod bodies;
 mod calls;
@@ -47,6 +48,7 @@ mod share_groups;
 mod shares;
 mod stalled;
 mod subscribe;
+mod timers;
 mod views;
 mod wills;
 

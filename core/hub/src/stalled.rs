@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use tomte_base::Time;
 
-use crate::hub::Timer;
+use crate::timers::Timer;
 use crate::{CloseReason, Hub, Slot};
 
 /// How long a connection has taken nothing.

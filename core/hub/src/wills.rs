@@ -19,10 +19,11 @@ use tomte_base::{Properties, QoS, Time, TopicName};
 use tomte_mqtt::codec;
 
 use crate::fan_out::{Incoming, Receipt};
-use crate::hub::{Ack, Timer};
+use crate::hub::Ack;
 use crate::ledger::{Kept, Ledger};
 use crate::record::Record;
 use crate::session::Owner;
+use crate::timers::Timer;
 use crate::{Hub, Slot};
 
 /// What a client leaves behind to be published when its connection ends badly.

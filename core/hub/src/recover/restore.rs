@@ -14,12 +14,13 @@ use crate::Hub;
 use crate::bodies::message_of;
 use crate::counter::Counter;
 use crate::exactly_once::{KeptIds, ReceivedId, SentId};
-use crate::hub::{Ack, Stored, Timer};
+use crate::hub::{Ack, Stored};
 use crate::ledger::{Kept, Ledger};
 use crate::record::{Destination, Record};
 use crate::session::{
     Delivery, Keeper, KeptSubscription, StoredDelivery, SubscriptionIds, Waiting,
 };
+use crate::timers::Timer;
 
 /// Leaves out sessions that a newer one of the same client replaced. The record of their end can be
 /// missing: it was lost to a failed commit, and what was to make that good was torn by a crash.
