@@ -1,6 +1,5 @@
 //! CONNECT and DISCONNECT: who comes, which session it takes up, and how it goes.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -211,12 +210,13 @@ impl Hub {
             }
             let session = self.session_mut(index).expect("the index is of a session");
             if resumes {
-                let changed = session.expiry_s != expiry_s;
+                let (serial, changed) = (session.serial, session.expiry_s != expiry_s);
                 session.expiry_s = expiry_s;
+                self.timers.clear(Timer::Session(serial));
                 if changed {
                     self.keep_session(index);
                 } else {
-                    let returned = Record::SessionReturned { session: session.serial };
+                    let returned = Record::SessionReturned { session: serial };
                     self.ledger.note(|out| returned.encode(out));
                 }
                 self.cancel_will(index);
@@ -397,7 +397,7 @@ impl Hub {
         }
         session.ends = now + expiry(session.expiry_s);
         let (serial, ends) = (session.serial, session.ends);
-        self.timers.push(Reverse((ends, Timer::Session(serial))));
+        self.timers.set(Timer::Session(serial), ends);
         let left = Record::SessionLeft { session: serial, ends };
         self.ledger.note(|out| left.encode(out));
     }
@@ -418,6 +418,8 @@ impl Hub {
         self.free_sessions.push(index);
         self.by_client.remove(&(session.owner.clone(), Arc::clone(&session.client_id)));
         self.by_serial.remove(&session.serial);
+        self.timers.clear(Timer::Session(session.serial));
+        self.timers.clear(Timer::Will(session.serial));
         for subscription in session.subscriptions.drain(..) {
             self.leave_subscription(index, &subscription.filter);
             if let Some(kept) = subscription.kept {

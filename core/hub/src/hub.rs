@@ -1,7 +1,6 @@
 //! The machine itself: its parts, its inputs, its clock.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tomte_base::{LogPosition, Message, MessageId, NumberHash, Time, TopicName};
@@ -26,7 +25,7 @@ use crate::record::Record;
 use crate::session::{Owner, Session, Subscription};
 use crate::share_groups::Shares;
 use crate::stalled::Stalled;
-use crate::timers::Timer;
+use crate::timers::{Timer, Timers};
 use crate::{Config, Destination, Effect};
 
 /// An acknowledgement that waits for the journal.
@@ -125,7 +124,7 @@ pub struct Hub {
     pub(crate) attempts: Attempts,
     pub(crate) connecting: Connecting,
     pub(crate) route_matches: Vec<u64>,
-    pub(crate) timers: BinaryHeap<Reverse<(Time, Timer)>>,
+    pub(crate) timers: Timers,
     pub(crate) dirty: Vec<Slot>,
     pub(crate) gated: Vec<Slot>,
     pub(crate) effects: Vec<Effect>,
@@ -138,8 +137,6 @@ pub struct Hub {
     /// never, while records are lost.
     pub(crate) ended: HashMap<(Owner, Arc<str>), LogPosition>,
     pub(crate) drop_journal: Option<DropJournal>,
-    /// When the next sweep is due, if one is.
-    pub(crate) sweep_at: Option<Time>,
 }
 
 impl Hub {
@@ -187,7 +184,7 @@ impl Hub {
             attempts: Attempts::default(),
             connecting: Connecting::default(),
             route_matches: Vec::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             dirty: Vec::new(),
             gated: Vec::new(),
             effects: Vec::new(),
@@ -197,7 +194,6 @@ impl Hub {
             journal_behind: false,
             ended: HashMap::new(),
             drop_journal: None,
-            sweep_at: None,
             config,
         };
         hub.install_routes();
@@ -210,7 +206,7 @@ impl Hub {
         let serial = self.next_connection;
         self.next_connection += 1;
         let mqtt = tomte_mqtt::connection::Connection::new(now, self.connection_limits());
-        self.timers.push(Reverse((mqtt.deadline(), Timer::Connection(slot, serial))));
+        self.timers.set(Timer::Connection(slot), mqtt.deadline());
         let source = peer.owner.as_ref().map_or(tomte_base::Source::Anonymous, Owner::source);
         let connection = Connection {
             serial,
@@ -254,6 +250,8 @@ impl Hub {
             return;
         };
         self.n_connections -= 1;
+        self.timers.clear(Timer::Connection(slot));
+        self.timers.clear(Timer::Stalled(slot));
         if connection.connecting {
             self.connecting.left();
         }

@@ -3,8 +3,6 @@
 //! What waits is bounded, so that such a client costs no more than that; but it is no use to anybody
 //! either, and its session could go on with a connection that works.
 
-use std::cmp::Reverse;
-
 use tomte_base::Time;
 
 use crate::timers::Timer;
@@ -29,8 +27,7 @@ impl Hub {
             stalled.since = Some(now);
         }
         if !std::mem::replace(&mut stalled.watched, true) {
-            let timer = Timer::Stalled(slot, connection.serial);
-            self.timers.push(Reverse((now + limit, timer)));
+            self.timers.set(Timer::Stalled(slot), now + limit);
         }
     }
 
@@ -41,15 +38,13 @@ impl Hub {
         }
     }
 
-    pub(crate) fn check_stalled(&mut self, now: Time, slot: Slot, serial: u64) {
+    pub(crate) fn check_stalled(&mut self, now: Time, slot: Slot) {
         let limit = self.config.limits.slow_reader_timeout;
-        let Some(connection) = self.connection_mut(slot).filter(|c| c.serial == serial) else {
-            return;
-        };
+        let Some(connection) = self.connection_mut(slot) else { return };
         match connection.stalled.since {
             None => connection.stalled.watched = false,
             Some(since) if since + limit > now => {
-                self.timers.push(Reverse((since + limit, Timer::Stalled(slot, serial))));
+                self.timers.set(Timer::Stalled(slot), since + limit);
             }
             Some(_) => self.close(slot, CloseReason::SlowReader),
         }

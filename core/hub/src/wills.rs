@@ -11,7 +11,6 @@
 //! A will is in the journal from before CONNACK until it is over. When the process stops or dies, all
 //! connections are lost: recovery does what would have been done then.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -119,7 +118,7 @@ impl Hub {
         let due = now + Duration::from_secs(u64::from(will.will.delay_s));
         will.due = Some(due);
         will.write(&mut self.ledger);
-        self.timers.push(Reverse((due, Timer::Will(session.serial))));
+        self.timers.set(Timer::Will(session.serial), due);
         if let Some(older) = session.will.replace(will) {
             self.forget_will(&older);
         }
@@ -128,6 +127,7 @@ impl Hub {
     /// The client came back before its will was due (MQTT-3.1.3-9).
     pub(crate) fn cancel_will(&mut self, index: u32) {
         if let Some(will) = self.session_mut(index).and_then(|session| session.will.take()) {
+            self.timers.clear(Timer::Will(will.session));
             self.forget_will(&will);
         }
     }
@@ -181,6 +181,6 @@ impl Hub {
         if let Some(older) = session.will.replace(will) {
             self.forget_will(&older);
         }
-        self.timers.push(Reverse((due, Timer::Will(serial))));
+        self.timers.set(Timer::Will(serial), due);
     }
 }

@@ -1,6 +1,5 @@
 //! From what the records say back to memory, before any listener opens.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -125,7 +124,7 @@ impl Hub {
         let session = self.session_mut(index).expect("it was just added");
         session.kept = Some(found.kept);
         session.ends = ends;
-        self.timers.push(Reverse((ends, Timer::Session(serial))));
+        self.timers.set(Timer::Session(serial), ends);
         self.recover_received(index, found.received);
         self.recover_sent(index, found.sent, messages, read);
     }

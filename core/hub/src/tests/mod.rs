@@ -15,4 +15,5 @@ mod shares;
 mod shares_model;
 mod stalled;
 mod statements;
+mod timers;
 mod wills;
