@@ -21,6 +21,7 @@ use crate::effect::{Assignment, CallReply, Effect};
 use crate::fan_out::Incoming;
 use crate::flow::{Hop, HopKind};
 use crate::record::Destination;
+use crate::seed::Seed;
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,12 +91,12 @@ pub(crate) struct Calls {
     /// Calls that each worker has finished.
     finished: HashMap<WorkerId, u64>,
     ended: BTreeMap<FunctionName, EndedCalls>,
-    seed: u128,
+    seed: Seed,
     given: u64,
 }
 
 impl Calls {
-    pub(crate) fn new(seed: u128) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self {
             entries: HashMap::new(),
             finished: HashMap::new(),
@@ -111,15 +112,10 @@ impl Calls {
         format!("auto-{}", self.next_id())
     }
 
-    /// Makes the next id: a version 4 UUID from the seed.
+    /// Makes the next id.
     fn next_id(&mut self) -> CallId {
         self.given += 1;
-        let [seed_high, seed_low] = halves(self.seed);
-        let low = mix(seed_low ^ mix(self.given));
-        let high = mix(seed_high ^ mix(low ^ self.given));
-        let bits = (u128::from(high) << 64) | u128::from(low);
-        let version = bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
-        CallId(version)
+        CallId(self.seed.id(self.given))
     }
 
     pub(crate) fn ended(&self) -> &BTreeMap<FunctionName, EndedCalls> {
@@ -145,19 +141,6 @@ impl Calls {
     pub(crate) fn finished_by(&self, worker: WorkerId) -> u64 {
         self.finished.get(&worker).copied().unwrap_or(0)
     }
-}
-
-fn halves(number: u128) -> [u64; 2] {
-    let bytes = number.to_be_bytes();
-    [0, 8].map(|at| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes")))
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators).
-fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl Hub {

@@ -22,6 +22,7 @@ use crate::match_set::{Key, MatchSet};
 use crate::parts::Whole;
 use crate::password::{Attempts, Check};
 use crate::record::Record;
+use crate::seed::Seed;
 use crate::session::{Owner, Session, Subscription};
 use crate::share_groups::Shares;
 use crate::stalled::Stalled;
@@ -177,7 +178,7 @@ impl Hub {
             wholes: VecDeque::new(),
             holds: Holds::default(),
             scheduler: Scheduler::new(scheduling, resources),
-            calls: Calls::new(seed),
+            calls: Calls::new(Seed::new(seed)),
             ledger: Ledger::new(config.log_limits()),
             flow: Flow::new(&config),
             counters: Counters::default(),

@@ -43,6 +43,7 @@ mod publish;
 mod record;
 mod recover;
 mod rules;
+mod seed;
 mod session;
 mod share_groups;
 mod shares;
