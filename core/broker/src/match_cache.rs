@@ -55,23 +55,11 @@ impl<T> Entry<T> {
     }
 }
 
-impl<T> Default for MatchCache<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<T> MatchCache<T> {
-    /// Makes an empty cache whose hashing has the seed 0.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::with_seed(0)
-    }
-
     /// Makes an empty cache. A seed that clients do not know keeps them from choosing topics that
     /// push out those of others.
     #[must_use]
-    pub fn with_seed(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let hash = TextHash::new(seed);
         Self { sets: Vec::new(), long: None, hash, topics: 0, topic_bytes: 0 }
     }
@@ -188,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_topic_that_returns_is_found_in_its_generation_only() {
-        let mut cache = MatchCache::new();
+        let mut cache = MatchCache::new(0);
         assert_eq!(cache.get("flood/1/temperature", 1), None);
         assert_eq!(cache.insert(topic(1), 1, "old"), &"old");
         assert_eq!(cache.get("flood/1/temperature", 1), Some(&"old"));
@@ -202,14 +190,14 @@ mod tests {
 
     #[test]
     fn an_empty_cache_allocates_nothing() {
-        let cache = MatchCache::<u64>::new();
+        let cache = MatchCache::<u64>::new(0);
         assert_eq!((cache.sets.capacity(), cache.len()), (0, 0));
     }
 
     /// Proves: MQT-4.
     #[test]
     fn a_flood_of_topics_stays_within_the_bounds() {
-        let mut cache = MatchCache::new();
+        let mut cache = MatchCache::new(0);
         let long = "x".repeat(LONGEST_CACHED_TOPIC_BYTES - 10);
         let mut most = 0;
         for n in 0..10 * CACHED_TOPICS {
@@ -227,7 +215,7 @@ mod tests {
 
     #[test]
     fn topics_that_are_asked_for_again_survive_a_flood() {
-        let mut cache = MatchCache::new();
+        let mut cache = MatchCache::new(0);
         let hot: Vec<_> = (0..100).map(|n| TopicName::new(&format!("hot/{n}")).unwrap()).collect();
         let (mut missed, mut asked) = (0, 0);
         for round in 0..1000 {
@@ -245,7 +233,7 @@ mod tests {
 
     #[test]
     fn outdated_results_leave_before_current_ones() {
-        let mut cache = MatchCache::new();
+        let mut cache = MatchCache::new(0);
         for n in 0..CACHED_TOPICS {
             cache.insert(topic(n), 0, n);
         }
@@ -259,7 +247,7 @@ mod tests {
 
     #[test]
     fn topics_past_the_length_limit_share_one_place() {
-        let mut cache = MatchCache::new();
+        let mut cache = MatchCache::new(0);
         let at_limit = TopicName::new(&"a".repeat(LONGEST_CACHED_TOPIC_BYTES)).unwrap();
         let past = |c: &str| TopicName::new(&c.repeat(LONGEST_CACHED_TOPIC_BYTES + 1)).unwrap();
         cache.insert(at_limit.clone(), 0, 1);

@@ -73,16 +73,10 @@ pub struct Retained {
 }
 
 impl Retained {
-    /// Makes an empty store whose hashing has the seed 0.
-    #[must_use]
-    pub fn new(limits: RetainedLimits) -> Self {
-        Self::with_seed(limits, 0)
-    }
-
     /// Makes an empty store. A seed that clients do not know keeps them from choosing topics that
     /// make it slow.
     #[must_use]
-    pub fn with_seed(limits: RetainedLimits, seed: u64) -> Self {
+    pub fn new(limits: RetainedLimits, seed: u64) -> Self {
         let levels = LevelArena::new(seed);
         Self { levels, expiries: BTreeSet::new(), limits, messages: 0, bytes: 0 }
     }

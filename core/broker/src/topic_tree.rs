@@ -43,29 +43,14 @@ impl<K, V> Default for Here<K, V> {
     }
 }
 
-impl<K, V> Default for TopicTree<K, V>
-where
-    K: Copy + Eq + Hash + Ord,
-{
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<K, V> TopicTree<K, V>
 where
     K: Copy + Eq + Hash + Ord,
 {
-    /// Makes an empty tree whose hashing has the seed 0.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::with_seed(0)
-    }
-
     /// Makes an empty tree. A seed that clients do not know keeps them from choosing topics that
     /// make the tree slow.
     #[must_use]
-    pub fn with_seed(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { levels: LevelArena::new(seed), pairs: 0, generation: 0 }
     }
 

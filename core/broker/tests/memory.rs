@@ -63,7 +63,7 @@ fn filter(text: &str) -> TopicFilter {
 /// Fills a tree with `count` subscriptions of one client. Returns it with the bytes that each takes.
 fn fill(count: usize, text: impl Fn(usize) -> String) -> (TopicTree<u64, u64>, f64) {
     let before = held();
-    let mut tree = TopicTree::new();
+    let mut tree = TopicTree::new(0);
     (0..count).for_each(|n| assert_eq!(tree.insert(&filter(&text(n)), 1, 1), None));
     let each = each_since(before, count);
     (tree, each)
@@ -92,7 +92,7 @@ fn subscriptions_that_left_give_their_memory_back() {
 #[test]
 fn many_sessions_with_one_filter_take_little_more_than_keys_and_values() {
     let before = held();
-    let mut tree = TopicTree::<u64, u64>::new();
+    let mut tree = TopicTree::<u64, u64>::new(0);
     let all = filter("alarms/#");
     (0..100_000).for_each(|key| assert_eq!(tree.insert(&all, key, key), None));
     let each = each_since(before, 100_000);
@@ -102,7 +102,7 @@ fn many_sessions_with_one_filter_take_little_more_than_keys_and_values() {
 
 #[test]
 fn matching_allocates_nothing() {
-    let mut tree = TopicTree::<u64, u64>::new();
+    let mut tree = TopicTree::<u64, u64>::new(0);
     for n in 0..1_000 {
         tree.insert(&filter(&format!("a/{n}/+/#")), n, n);
         tree.insert(&filter("a/+/c"), n, n);
@@ -135,7 +135,7 @@ fn check_retained(count: usize, topic: impl Fn(usize) -> String, most_beside: f6
     let messages: Vec<_> =
         (0..count).map(|n| message(&topic(n), Bytes::from(vec![0; 64]))).collect();
     let before = held();
-    let mut retained = Retained::new(limits);
+    let mut retained = Retained::new(limits, 0);
     for message in &messages {
         assert_eq!(retained.set(message.clone()), SetOutcome::Stored { replaced: None });
     }
@@ -160,7 +160,7 @@ fn a_retained_message_takes_little_beside_itself() {
 #[test]
 fn a_flooded_match_cache_stays_within_its_stated_memory() {
     let before = held();
-    let mut cache = MatchCache::<u64>::new();
+    let mut cache = MatchCache::<u64>::new(0);
     assert_eq!(held(), before);
     for n in 0..5 * CACHED_TOPICS {
         let topic = format!("{n:0>LONGEST_CACHED_TOPIC_BYTES$}");

@@ -143,8 +143,8 @@ pub struct Hub {
 impl Hub {
     /// Makes a hub without connections or memory.
     ///
-    /// `seed` makes the numbers of calls: a host takes it from its source of randomness, the
-    /// simulator from its own.
+    /// From `seed` follows what clients must not guess, such as the numbers of calls and how topics are
+    /// hashed: a host takes it from its source of randomness, the simulator from its own.
     #[must_use]
     pub fn new(
         now: Time,
@@ -153,13 +153,14 @@ impl Hub {
         resources: Box<dyn Resources + Send>,
         seed: u128,
     ) -> Self {
-        let limits = &config.limits;
+        let (limits, seed) = (&config.limits, Seed::new(seed));
+        let hashing = seed.for_hashing();
         let mut hub = Self {
-            tree: TopicTree::new(),
-            matches: MatchCache::new(),
+            tree: TopicTree::new(hashing),
+            matches: MatchCache::new(hashing),
             shares: Shares::default(),
             chosen: Chosen::default(),
-            retained: Retained::new(limits.retained()),
+            retained: Retained::new(limits.retained(), hashing),
             retained_kept: HashMap::new(),
             connections: Vec::new(),
             n_connections: 0,
@@ -178,7 +179,7 @@ impl Hub {
             wholes: VecDeque::new(),
             holds: Holds::default(),
             scheduler: Scheduler::new(scheduling, resources),
-            calls: Calls::new(Seed::new(seed)),
+            calls: Calls::new(seed),
             ledger: Ledger::new(config.log_limits()),
             flow: Flow::new(&config),
             counters: Counters::default(),

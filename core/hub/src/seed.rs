@@ -1,4 +1,5 @@
-//! What clients must not guess, from one seed: names for those that bring none, numbers of calls.
+//! What clients must not guess, from one seed: names for those that bring none, numbers of calls, and
+//! how topics are hashed.
 //!
 //! Clients see some of it. It is the result of a keyed hash (Aumasson, Bernstein: SipHash), so that
 //! what they see tells nothing of the rest.
@@ -16,6 +17,7 @@ pub(crate) struct Seed(u128);
 enum Purpose {
     IdHigh,
     IdLow,
+    Hashing,
 }
 
 impl Seed {
@@ -29,6 +31,11 @@ impl Seed {
         let low = self.number(Purpose::IdLow, n);
         let bits = (u128::from(high) << 64) | u128::from(low);
         bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62)
+    }
+
+    /// Returns the seed of hash tables whose keys clients choose.
+    pub(crate) fn for_hashing(self) -> u64 {
+        self.number(Purpose::Hashing, 0)
     }
 
     fn number(self, purpose: Purpose, n: u64) -> u64 {

@@ -36,7 +36,7 @@ fn topics_matching(retained: &Retained, filter: &str) -> Vec<String> {
 
 /// Checks which of `topics` a subscriber to `filter` gets.
 fn check(topics: &[&str], filter: &str, expect: &[&str]) {
-    let mut retained = Retained::new(RetainedLimits::default());
+    let mut retained = Retained::new(RetainedLimits::default(), 0);
     for topic in topics {
         assert_eq!(retained.set(message(topic, 1, Time::NEVER)), stored(None));
     }
@@ -68,7 +68,7 @@ fn leading_wildcards_do_not_match_dollar_topics() {
 
 #[test]
 fn the_last_message_of_a_topic_is_kept() {
-    let mut retained = Retained::new(RetainedLimits::default());
+    let mut retained = Retained::new(RetainedLimits::default(), 0);
     let (first, second) = (message("a/b", 1, Time::NEVER), message("a/b", 2, Time::NEVER));
     assert_eq!(retained.set(first.clone()), stored(None));
     assert_eq!(retained.set(second.clone()), stored(Some(first)));
@@ -84,7 +84,7 @@ fn the_last_message_of_a_topic_is_kept() {
 #[test]
 fn messages_past_the_count_are_refused_and_known_topics_still_change() {
     let mut retained =
-        Retained::new(RetainedLimits { max_messages: 2, ..RetainedLimits::default() });
+        Retained::new(RetainedLimits { max_messages: 2, ..RetainedLimits::default() }, 0);
     assert_eq!(retained.set(message("a", 0, Time::NEVER)), stored(None));
     assert_eq!(retained.set(message("b", 0, Time::NEVER)), stored(None));
     let refused = SetOutcome::Refused(RetainedLimit::Messages);
@@ -103,7 +103,7 @@ fn messages_past_the_count_are_refused_and_known_topics_still_change() {
 fn messages_past_the_bytes_are_refused_and_leave_the_old_one() {
     let fits = message("a", 100, Time::NEVER);
     let max_bytes = ByteSize(message_bytes(&fits) as u64);
-    let mut retained = Retained::new(RetainedLimits { max_bytes, ..RetainedLimits::default() });
+    let mut retained = Retained::new(RetainedLimits { max_bytes, ..RetainedLimits::default() }, 0);
     assert_eq!(retained.set(fits.clone()), stored(None));
     assert_eq!(retained.bytes(), max_bytes);
     let refused = SetOutcome::Refused(RetainedLimit::Bytes);
@@ -131,7 +131,7 @@ fn all_that_a_message_carries_is_counted() {
 
 #[test]
 fn messages_expire_in_order_and_no_sooner() {
-    let mut retained = Retained::new(RetainedLimits::default());
+    let mut retained = Retained::new(RetainedLimits::default(), 0);
     let ends = [("a", 30), ("b", 10), ("c/d", 20), ("e", 20)];
     for (topic, end) in ends {
         assert_eq!(retained.set(message(topic, 0, Time(end))), stored(None));
@@ -152,7 +152,7 @@ fn messages_expire_in_order_and_no_sooner() {
 
 #[test]
 fn a_replaced_message_does_not_expire_its_successor() {
-    let mut retained = Retained::new(RetainedLimits::default());
+    let mut retained = Retained::new(RetainedLimits::default(), 0);
     assert_eq!(retained.set(message("a", 0, Time(10))), stored(None));
     let lasting = message("a", 1, Time::NEVER);
     assert!(matches!(retained.set(lasting.clone()), SetOutcome::Stored { replaced: Some(_) }));
@@ -241,7 +241,7 @@ proptest! {
     #[test]
     fn retained_messages_behave_as_a_map_of_topics(steps in steps()) {
         let limits = RetainedLimits { max_messages: 20, max_bytes: ByteSize(8_000) };
-        let mut retained = Retained::new(limits);
+        let mut retained = Retained::new(limits, 0);
         let mut model = Model { limits, messages: BTreeMap::new() };
         for step in steps {
             match step {
@@ -274,7 +274,7 @@ proptest! {
 
 #[test]
 fn past_lowered_limits_a_topic_still_takes_what_is_no_larger() {
-    let mut retained = Retained::new(RetainedLimits::default());
+    let mut retained = Retained::new(RetainedLimits::default(), 0);
     for topic in ["a", "b"] {
         let _set = retained.set(message(topic, 5, Time::NEVER));
     }

@@ -8,7 +8,7 @@ fn filter(text: &str) -> TopicFilter {
 }
 
 fn tree(filters: &[&str]) -> TopicTree<usize, ()> {
-    let mut tree = TopicTree::new();
+    let mut tree = TopicTree::new(0);
     for (key, text) in filters.iter().enumerate() {
         tree.insert(&filter(text), key, ());
     }
@@ -51,7 +51,7 @@ fn leading_wildcards_do_not_match_dollar_topics() {
 
 #[test]
 fn a_key_with_several_matching_filters_is_visited_once_for_each() {
-    let mut tree = TopicTree::new();
+    let mut tree = TopicTree::new(0);
     for (value, text) in ["a/b", "a/+", "a/#", "#"].into_iter().enumerate() {
         tree.insert(&filter(text), "key", value);
     }
@@ -65,7 +65,7 @@ fn a_key_with_several_matching_filters_is_visited_once_for_each() {
 fn the_order_of_visits_does_not_depend_on_the_order_of_adding() {
     let filters = ["#", "a/#", "a/b", "a/+", "+/b", "+/+", "b"];
     let order = |adding: &mut dyn Iterator<Item = usize>| {
-        let mut tree = TopicTree::new();
+        let mut tree = TopicTree::new(0);
         for key in adding {
             tree.insert(&filter(filters[key % 7]), key, ());
         }
@@ -80,7 +80,7 @@ fn the_order_of_visits_does_not_depend_on_the_order_of_adding() {
 
 #[test]
 fn the_generation_grows_with_each_change_and_only_then() {
-    let mut tree = TopicTree::new();
+    let mut tree = TopicTree::new(0);
     let mut last = tree.generation();
     let mut grew = |tree: &TopicTree<u8, u8>| {
         let before = std::mem::replace(&mut last, tree.generation());
@@ -112,7 +112,7 @@ fn removal_takes_away_all_empty_nodes() {
 
 #[test]
 fn a_session_that_ends_leaves_nothing_behind() {
-    let mut tree = TopicTree::new();
+    let mut tree = TopicTree::new(0);
     let filters: Vec<_> = (0..50).map(|n| filter(&format!("a/{n}/+"))).collect();
     for filter in &filters {
         tree.insert(filter, 1, ());
@@ -166,7 +166,7 @@ proptest! {
 
     #[test]
     fn the_tree_behaves_as_a_list_of_filters(steps in steps()) {
-        let mut tree = TopicTree::new();
+        let mut tree = TopicTree::new(0);
         let mut model: Vec<(String, u8, u16)> = Vec::new();
         for step in steps {
             match step {

@@ -11,6 +11,7 @@ mod promises;
 mod protocol;
 mod restart;
 mod rules;
+mod seeds;
 mod shares;
 mod shares_model;
 mod stalled;

@@ -104,6 +104,7 @@ fn function_limits(name: &FunctionName) -> FunctionLimits {
 pub(super) struct Bed {
     pub(super) hub: Hub,
     pub(super) now: Time,
+    seed: u128,
     /// What the journal holds.
     pub(super) log: Vec<(LogPosition, Vec<u8>)>,
     /// The journal's next commits fail.
@@ -120,16 +121,21 @@ pub(super) struct Bed {
     pub(super) closed: Vec<(Slot, CloseReason)>,
 }
 
-fn hub(now: Time, config: Config) -> Hub {
+fn hub(now: Time, config: Config, seed: u128) -> Hub {
     let total = Free { memory: ByteSize::mib(1024), cpu: MilliCpu(2_000), workers: 16 };
-    Hub::new(now, config, SchedulerLimits::default(), Box::new(ResourceManager::new(total)), 7)
+    Hub::new(now, config, SchedulerLimits::default(), Box::new(ResourceManager::new(total)), seed)
 }
 
 impl Bed {
     pub(super) fn new(config: Config) -> Self {
+        Self::seeded(config, 7)
+    }
+
+    pub(super) fn seeded(config: Config, seed: u128) -> Self {
         let now = Time::from_millis(1_000_000);
         Self {
-            hub: hub(now, config),
+            hub: hub(now, config, seed),
+            seed,
             now,
             log: Vec::new(),
             disk_full: false,
@@ -152,7 +158,7 @@ impl Bed {
         let next = self.log.last().map_or(LogPosition(1), |(position, _)| position.next());
         let first = self.log.first().map_or(next, |(position, _)| *position);
         let bytes = self.log.iter().map(|(_, record)| record.len() as u64).sum();
-        self.hub = hub(self.now, config);
+        self.hub = hub(self.now, config, self.seed);
         let log = self.log.clone();
         let (unreadable, mut n_read_again) = (self.unreadable, 0);
         self.hub.recover(self.now, recovery, vec![(first, bytes)], next, |position| {
