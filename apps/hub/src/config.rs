@@ -62,6 +62,7 @@ fn limits(written: &manifest::Limits) -> Limits {
         max_connecting: written.max_connecting,
         max_sessions: written.max_sessions,
         max_subscriptions: written.max_subscriptions,
+        max_subscription_bytes: written.subscription_bytes,
         max_session_expiry: written.session_expiry_max,
         session_queue: QueueLimits {
             max_messages: written.session_messages,

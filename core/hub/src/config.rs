@@ -62,6 +62,8 @@ pub struct Limits {
     pub max_sessions: u32,
     /// Subscriptions of one session.
     pub max_subscriptions: u32,
+    /// Bytes of the topic filters of one session.
+    pub max_subscription_bytes: ByteSize,
     /// Longest time that a session is kept after its client went.
     pub max_session_expiry: Duration,
     /// The queue of one session.
@@ -113,6 +115,7 @@ impl Default for Limits {
             max_connecting: 1_000,
             max_sessions: 20_000,
             max_subscriptions: 1_000,
+            max_subscription_bytes: ByteSize::kib(256),
             max_session_expiry: Duration::from_secs(7 * 86_400),
             session_queue: QueueLimits {
                 max_messages: 1_000,

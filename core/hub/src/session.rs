@@ -269,6 +269,11 @@ impl Session {
         self.subscriptions[self.subscription(filter)?].options.identifiers()
     }
 
+    /// Bytes of all its topic filters.
+    pub(crate) fn filter_bytes(&self) -> usize {
+        self.subscriptions.iter().map(|kept| kept.filter.len()).sum()
+    }
+
     pub(crate) fn subscription(&self, filter: &str) -> Option<usize> {
         self.subscriptions.iter().position(|kept| kept.filter.as_str() == filter)
     }

@@ -12,7 +12,7 @@ use tomte_route::Feed;
 
 use crate::counter::Counter;
 use crate::record::{Destination, Record};
-use crate::session::{Delivery, Keeper, KeptSubscription, Subscription};
+use crate::session::{Delivery, Keeper, KeptSubscription, Session, Subscription};
 use crate::share_groups::{is_shared, matched_filter};
 use crate::{Hub, Slot};
 
@@ -127,18 +127,13 @@ impl Hub {
     }
 
     fn check_subscription(&self, slot: Slot, index: u32, asked: &Asked<'_>) -> Granted {
+        let session = self.sessions[index as usize].as_ref().expect("the connection has it");
+        if session.subscription(asked.filter).is_none() {
+            let quota = self.check_quota(session, asked.filter);
+            quota.map_err(|why| (ReasonCode::QuotaExceeded, why))?;
+        }
         let parsed = SharedFilter::parse(asked.filter)
             .map_err(|error| (ReasonCode::TopicFilterInvalid, error.to_string()))?;
-        let session = self.sessions[index as usize].as_ref().expect("the connection has it");
-        let limit = self.config.limits.max_subscriptions;
-        if session.subscriptions.len() >= limit as usize
-            && session.subscription(asked.filter).is_none()
-        {
-            return Err((
-                ReasonCode::QuotaExceeded,
-                format!("a session may have {limit} subscriptions"),
-            ));
-        }
         let source = self.connection(slot).map_or(Source::Anonymous, |c| c.source.clone());
         match self.config.table.feed(&source, &parsed.filter) {
             Feed::Fed => {}
@@ -155,6 +150,20 @@ impl Hub {
         // With the name of a group it may have too many levels.
         TopicFilter::new(asked.filter)
             .map_err(|error| (ReasonCode::TopicFilterInvalid, error.to_string()))
+    }
+
+    /// Says which limit one more subscription would pass.
+    fn check_quota(&self, session: &Session, filter: &str) -> Result<(), String> {
+        let limits = &self.config.limits;
+        if session.subscriptions.len() >= limits.max_subscriptions as usize {
+            return Err(format!("a session may have {} subscriptions", limits.max_subscriptions));
+        }
+        let bytes = session.filter_bytes() + filter.len();
+        if bytes as u64 > limits.max_subscription_bytes.0 {
+            let limit = limits.max_subscription_bytes;
+            return Err(format!("the topic filters of a session may have {limit} together"));
+        }
+        Ok(())
     }
 
     pub(crate) fn on_unsubscribe(&mut self, _now: Time, slot: Slot, unsubscribe: &Unsubscribe<'_>) {

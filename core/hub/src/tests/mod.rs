@@ -9,6 +9,7 @@ mod parts;
 mod passwords;
 mod promises;
 mod protocol;
+mod quotas;
 mod restart;
 mod rules;
 mod seeds;

@@ -96,6 +96,7 @@ fn limits(limits: &Limits) -> Fields {
         ("max_connecting", limits.max_connecting.to_string()),
         ("max_sessions", limits.max_sessions.to_string()),
         ("max_subscriptions", limits.max_subscriptions.to_string()),
+        ("subscription_bytes", limits.subscription_bytes.to_string()),
         ("receive_maximum", limits.receive_maximum.to_string()),
         ("topic_alias_maximum", limits.topic_alias_maximum.to_string()),
         ("topic_alias_maximum_out", limits.topic_alias_maximum_out.to_string()),

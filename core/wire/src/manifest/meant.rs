@@ -72,6 +72,8 @@ pub struct Limits {
     pub max_sessions: u32,
     /// Subscriptions of one session.
     pub max_subscriptions: u32,
+    /// Bytes of the topic filters of one session.
+    pub subscription_bytes: ByteSize,
     /// QoS 1 and 2 messages in flight on one connection, in each direction.
     pub receive_maximum: u16,
     /// Topic aliases that a client may use.
@@ -124,6 +126,7 @@ impl Default for Limits {
             max_connecting: 1_000,
             max_sessions: 20_000,
             max_subscriptions: 1_000,
+            subscription_bytes: ByteSize::kib(256),
             receive_maximum: 64,
             topic_alias_maximum: 16,
             topic_alias_maximum_out: 16,

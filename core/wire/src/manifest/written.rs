@@ -140,6 +140,8 @@ pub(super) struct Limits {
     /// Subscriptions of one session. Default 1000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) max_subscriptions: Option<i64>,
+    /// Bytes of the topic filters of one session, names of groups included. Default `"256KiB"`.
+    pub(super) subscription_bytes: Option<SizeText>,
     /// QoS 1 and 2 messages in flight on one connection, in each direction. Default 64.
     #[schemars(range(min = 1, max = 65_535))]
     pub(super) receive_maximum: Option<i64>,

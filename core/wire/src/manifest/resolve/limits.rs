@@ -36,6 +36,12 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
     let mut size = |text: &Option<SizeText>, default: ByteSize, name: &str, most: ByteSize| {
         context.size(text.as_ref(), default, kib..=most, &key(name))
     };
+    let subscription_bytes = size(
+        &written.subscription_bytes,
+        default.subscription_bytes,
+        "subscription_bytes",
+        MAX_BYTES,
+    );
     let session_bytes =
         size(&written.session_bytes, default.session_bytes, "session_bytes", MAX_BYTES);
     let queued_bytes = size(&written.queued_bytes, default.queued_bytes, "queued_bytes", MAX_BYTES);
@@ -57,6 +63,7 @@ pub(super) fn limits(written: &written::Limits, context: &mut Context<'_, '_, '_
         max_connecting: number(written.max_connecting, default.max_connecting),
         max_sessions: number(written.max_sessions, default.max_sessions),
         max_subscriptions: number(written.max_subscriptions, default.max_subscriptions),
+        subscription_bytes,
         receive_maximum: number(written.receive_maximum, default.receive_maximum),
         topic_alias_maximum: number(written.topic_alias_maximum, default.topic_alias_maximum),
         topic_alias_maximum_out: number(

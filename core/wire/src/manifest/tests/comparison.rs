@@ -83,6 +83,7 @@ fn a_first_deployment_adds_all() {
             session_messages: 1000
             session_overflow: drop-oldest
             slow_reader_timeout: 1m
+            subscription_bytes: 256KiB
             topic_alias_maximum: 16
             topic_alias_maximum_out: 16
         + durability

@@ -81,6 +81,7 @@ fn every_limit_can_be_set() {
         max_connecting = 17
         max_sessions = 2
         max_subscriptions = 3
+        subscription_bytes = "2KiB"
         receive_maximum = 65535
         topic_alias_maximum = 0
         topic_alias_maximum_out = 7
@@ -111,6 +112,7 @@ fn every_limit_can_be_set() {
         max_connecting: 17,
         max_sessions: 2,
         max_subscriptions: 3,
+        subscription_bytes: ByteSize::kib(2),
         receive_maximum: 65_535,
         topic_alias_maximum: 0,
         topic_alias_maximum_out: 7,
