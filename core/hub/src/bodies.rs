@@ -331,7 +331,7 @@ impl Stored {
     pub(crate) fn write(&mut self, ledger: &mut Ledger<Ack>, receipt: Option<Receipt>) {
         let Some(message) = &self.body else { return };
         ledger.forget(self.kept);
-        let destinations = &self.destinations;
+        let destinations = self.destinations.make_contiguous();
         self.kept =
             ledger.keep(|out| record::encode_accepted_by(out, receipt, message, destinations));
     }

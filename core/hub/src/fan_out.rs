@@ -429,6 +429,7 @@ impl Hub {
         let bytes = u32::try_from(bytes).expect("packets are far below 4 GiB");
         self.queued_bytes += u64::from(bytes);
         self.queued_deliveries += destinations.len();
+        let destinations = destinations.into();
         self.enter_stored(message.id, Stored { body, waits: false, bytes, kept, destinations });
     }
 
@@ -445,13 +446,10 @@ impl Hub {
     /// One destination of a stored message needs it no more.
     pub(crate) fn done(&mut self, message: MessageId, destination: &Destination) {
         let Some(stored) = self.stored.get_mut(&message) else { return };
-        let n_waiting = stored.destinations.len();
-        stored.destinations.retain(|kept| !kept.same_receiver(destination));
-        let n_done = n_waiting - stored.destinations.len();
-        if n_done == 0 {
+        if !record::remove_destination(&mut stored.destinations, destination) {
             return;
         }
-        self.queued_deliveries -= n_done;
+        self.queued_deliveries -= 1;
         if stored.destinations.is_empty() {
             self.take_stored(message);
         }

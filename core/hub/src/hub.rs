@@ -70,7 +70,9 @@ pub(crate) struct Stored {
     /// Bytes of its topic and payload.
     pub(crate) bytes: u32,
     pub(crate) kept: Kept,
-    pub(crate) destinations: Vec<Destination>,
+    /// In the order of sending, in which most are done: the first is found at once, and goes without
+    /// moving the others.
+    pub(crate) destinations: VecDeque<Destination>,
 }
 
 /// Segments of the journal that nothing needs any more, once what was copied out of them is safe.

@@ -134,7 +134,9 @@ impl Hub {
             match &stored.body {
                 // What is safe need not be written again: that would take as much room once more.
                 _ if confirm && stored.kept.position <= ledger.safe() => {
-                    ledger.note(|out| record::encode_confirmed(out, *id, &stored.destinations));
+                    ledger.note(|out| {
+                        record::encode_confirmed(out, *id, stored.destinations.make_contiguous())
+                    });
                 }
                 Some(_) => stored.write(ledger, receipts.get(id).copied()),
                 None => in_journal.push((stored.kept.position, *id)),

@@ -300,7 +300,7 @@ impl Hub {
         }
         let mut destinations = Vec::new();
         if let Some(stored) = self.take_stored(message) {
-            destinations = stored.destinations;
+            destinations = Vec::from(stored.destinations);
         }
         destinations.push(new);
         self.store(&old.message, destinations, None);

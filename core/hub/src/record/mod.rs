@@ -13,6 +13,8 @@ mod session;
 mod tests;
 mod will;
 
+use std::collections::VecDeque;
+
 use tomte_base::{
     CallId, DeviceName, FunctionName, LogPosition, Message, MessageId, QoS, Time, TopicFilter,
     TopicName,
@@ -281,15 +283,26 @@ impl Destination {
     }
 }
 
+/// Removes the destination with the same receiver. Tells whether there was one.
+pub(crate) fn remove_destination(
+    destinations: &mut VecDeque<Destination>,
+    done: &Destination,
+) -> bool {
+    let at = destinations.iter().position(|kept| kept.same_receiver(done));
+    at.and_then(|at| destinations.remove(at)).is_some()
+}
+
 /// Puts `new` in place of the destination with the same receiver, as the last one: of several that
 /// mean one session, the first is the first that it got. Tells whether there was one.
-pub(crate) fn move_destination(destinations: &mut Vec<Destination>, new: &Destination) -> bool {
-    let Some(at) = destinations.iter().position(|old| old.same_receiver(new)) else {
-        return false;
-    };
-    destinations.remove(at);
-    destinations.push(new.clone());
-    true
+pub(crate) fn move_destination(
+    destinations: &mut VecDeque<Destination>,
+    new: &Destination,
+) -> bool {
+    let is_there = remove_destination(destinations, new);
+    if is_there {
+        destinations.push_back(new.clone());
+    }
+    is_there
 }
 
 /// Why bytes of the journal are not a record of this version.

@@ -1,5 +1,6 @@
 //! A message that the journal has, and where each of its destinations stands.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tomte_base::{Message, MessageId, QoS, Time};
@@ -15,7 +16,7 @@ pub(super) struct FoundMessage {
     /// Bytes of its topic and payload.
     pub(super) bytes: u32,
     pub(super) expires: Time,
-    pub(super) destinations: Vec<Destination>,
+    pub(super) destinations: VecDeque<Destination>,
     pub(super) kept: Kept,
     /// The last record that says that it is there.
     pub(super) confirmed: tomte_base::LogPosition,
@@ -56,7 +57,7 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    fn of(destinations: &[Destination]) -> Self {
+    fn of(destinations: &VecDeque<Destination>) -> Self {
         let (mut by_session, mut holds) = (Vec::new(), Vec::new());
         for (at, destination) in destinations.iter().enumerate() {
             match destination {

@@ -192,7 +192,7 @@ impl Recovery {
             }
             Record::Confirmed { message, destinations } => {
                 if let Some(found) = self.messages.get_mut(&message) {
-                    found.destinations = destinations;
+                    found.destinations = destinations.into();
                     found.confirmed = kept.position;
                 }
             }
@@ -220,7 +220,7 @@ impl Recovery {
             id: message.id,
             bytes: bytes.expect("packets are far below 4 GiB"),
             expires: message.expires,
-            destinations,
+            destinations: destinations.into(),
             kept,
             confirmed: kept.position,
             elsewhere: None,
@@ -261,7 +261,7 @@ impl Recovery {
 
     fn done(&mut self, message: MessageId, destination: &Destination) {
         let Some(found) = self.messages.get_mut(&message) else { return };
-        found.destinations.retain(|kept| !kept.same_receiver(destination));
+        record::remove_destination(&mut found.destinations, destination);
         if found.destinations.is_empty() {
             self.messages.remove(&message);
         }
