@@ -378,14 +378,15 @@ impl Hub {
         while let Some(ack) = self.ledger.release(position) {
             self.send_ack(ack);
         }
-        let ledger_position = self.ledger.durable();
-        self.ended.retain(|_, safe_at| *safe_at > ledger_position);
-        while self.published_wills.pop_front_if(|(at, ..)| *at <= ledger_position).is_some() {}
-        while self.wholes.pop_front_if(|whole| whole.position <= ledger_position).is_some() {}
+        // What a failed commit lost is settled, and not safe.
+        let (settled, safe) = (self.ledger.settled(), self.ledger.safe());
+        self.ended.retain(|_, safe_at| *safe_at > settled);
+        while self.published_wills.pop_front_if(|(at, ..)| *at <= safe).is_some() {}
+        while self.wholes.pop_front_if(|whole| whole.position <= safe).is_some() {}
         let mut still_gated = Vec::new();
         for slot in std::mem::take(&mut self.gated) {
             match self.connection(slot) {
-                Some(connection) if connection.gate > ledger_position => still_gated.push(slot),
+                Some(connection) if connection.gate > settled => still_gated.push(slot),
                 Some(_) => self.mark_dirty(slot),
                 None => {}
             }
@@ -416,10 +417,10 @@ impl Hub {
     }
 
     fn gated_slots(&mut self) -> Vec<Slot> {
-        let durable = self.ledger.durable();
+        let settled = self.ledger.settled();
         let mut slots = std::mem::take(&mut self.gated);
         slots.extend(self.dirty.iter().copied());
-        slots.retain(|slot| self.connection(*slot).is_some_and(|c| c.gate > durable));
+        slots.retain(|slot| self.connection(*slot).is_some_and(|c| c.gate > settled));
         slots
     }
 
@@ -441,8 +442,8 @@ impl Hub {
             self.note_numbers();
             self.drop_journal = Some(DropJournal { before, needs: self.ledger.appended() });
         }
-        let durable = self.ledger.durable();
-        if let Some(drop) = self.drop_journal.take_if(|drop| drop.needs <= durable) {
+        let settled = self.ledger.settled();
+        if let Some(drop) = self.drop_journal.take_if(|drop| drop.needs <= settled) {
             self.effects.push(Effect::DropJournal(drop.before));
         }
     }
@@ -456,7 +457,7 @@ impl Hub {
     pub fn take_dirty(&mut self, slots: &mut Vec<Slot>) {
         slots.clear();
         slots.append(&mut self.dirty);
-        let durable = self.ledger.durable();
+        let settled = self.ledger.settled();
         let (connections, gated) = (&mut self.connections, &mut self.gated);
         slots.retain(|slot| {
             let Some(connection) = connections.get_mut(slot.index()).and_then(Option::as_mut)
@@ -464,7 +465,7 @@ impl Hub {
                 return false;
             };
             connection.dirty = false;
-            let open = connection.gate <= durable;
+            let open = connection.gate <= settled;
             if !open {
                 gated.push(*slot);
             }
@@ -483,15 +484,15 @@ impl Hub {
     /// safe in the journal.
     #[must_use]
     pub fn may_write(&self, slot: Slot) -> bool {
-        self.connection(slot).is_some_and(|connection| connection.gate <= self.ledger.durable())
+        self.connection(slot).is_some_and(|connection| connection.gate <= self.ledger.settled())
     }
 
     /// The bytes that wait for a connection. The host takes from the front what it could write and
     /// leaves the rest. None while they have to wait for the journal: then the connection is among
     /// those of [`Hub::take_dirty`] as soon as they may go.
     pub fn output(&mut self, slot: Slot) -> Option<&mut Vec<u8>> {
-        let durable = self.ledger.durable();
-        let connection = self.connection_mut(slot).filter(|connection| connection.gate <= durable);
+        let settled = self.ledger.settled();
+        let connection = self.connection_mut(slot).filter(|connection| connection.gate <= settled);
         connection.map(|connection| &mut connection.out)
     }
 

@@ -33,8 +33,9 @@ pub(crate) struct Ledger<A> {
     needed: LogPosition,
     /// When the host was first asked to commit and everything in the batch could wait.
     waits_since: Option<Time>,
-    durable: LogPosition,
-    /// As `durable`, but only what the host said: records up to here are not lost to a failure.
+    /// Nothing waits for records up to here: they are safe, or were given up.
+    settled: LogPosition,
+    /// What the host said: records up to here are not lost to a failure.
     safe: LogPosition,
     waiting: VecDeque<(LogPosition, A)>,
 }
@@ -48,7 +49,7 @@ impl<A> Ledger<A> {
             appended: LogPosition::default(),
             needed: LogPosition::default(),
             waits_since: None,
-            durable: LogPosition::default(),
+            settled: LogPosition::default(),
             safe: LogPosition::default(),
             waiting: VecDeque::new(),
         }
@@ -64,7 +65,7 @@ impl<A> Ledger<A> {
         self.index.restored(segments, next);
         self.appended = LogPosition(next.0.saturating_sub(1));
         self.needed = self.appended;
-        self.durable = self.appended;
+        self.settled = self.appended;
         self.safe = self.appended;
     }
 
@@ -118,19 +119,19 @@ impl<A> Ledger<A> {
         self.appended
     }
 
-    /// How far the journal is safe.
-    pub(crate) fn durable(&self) -> LogPosition {
-        self.durable
+    /// How far nothing waits for the journal: it is safe, or was given up after a failed commit.
+    pub(crate) fn settled(&self) -> LogPosition {
+        self.settled
     }
 
-    /// How far the journal is safe, whatever was given up after a failed commit.
+    /// How far the journal is safe, without what was given up after a failed commit.
     pub(crate) fn safe(&self) -> LogPosition {
         self.safe
     }
 
     /// Holds `ack` until all needed records up to now are safe. Returns it when they are already.
     pub(crate) fn after_all(&mut self, ack: A) -> Option<A> {
-        if self.durable >= self.needed && self.waiting.is_empty() {
+        if self.settled >= self.needed && self.waiting.is_empty() {
             return Some(ack);
         }
         self.waiting.push_back((self.needed, ack));
@@ -139,10 +140,10 @@ impl<A> Ledger<A> {
 
     /// Hands out one acknowledgement that `durable` has released.
     pub(crate) fn release(&mut self, durable: LogPosition) -> Option<A> {
-        self.durable = self.durable.max(durable);
+        self.settled = self.settled.max(durable);
         self.safe = self.safe.max(durable);
         let (position, _) = self.waiting.front()?;
-        if *position > self.durable {
+        if *position > self.settled {
             return None;
         }
         self.waiting.pop_front().map(|(_, ack)| ack)
@@ -155,7 +156,7 @@ impl<A> Ledger<A> {
 
     /// After a failed commit: the records up to now are gone, and later ones may be safe again.
     pub(crate) fn lost(&mut self) {
-        self.durable = self.appended;
+        self.settled = self.appended;
     }
 
     /// Hands each record of the batch to `write` and empties it. Returns how many there were.

@@ -113,6 +113,19 @@ fn what_makes_a_failed_commit_good_brings_all_copies_or_none() {
     check_torn(&bed.log, start, three_topics, &["a", "b", "c"]);
 }
 
+/// The result of a sync that began before the failure says nothing of what was lost.
+#[test]
+fn a_sync_that_is_told_late_does_not_let_copies_that_were_lost_pass_for_safe() {
+    let (mut bed, sender, _) = pair(three_topics());
+    bed.disk_full = true;
+    publish(&mut bed, sender, false);
+    bed.hub.on_durable(bed.now, bed.log.last().unwrap().0);
+    bed.disk_full = false;
+    let start = bed.log.len();
+    bed.connect_kept("other", Version::V5);
+    check_torn(&bed.log, start, three_topics, &["a", "b", "c"]);
+}
+
 #[test]
 fn a_copy_is_kept_after_the_others_are_done_and_old_segments_went() {
     let mut config = three_topics();

@@ -333,18 +333,23 @@ fn a_crash_in_the_middle_of_publishing_a_will_neither_loses_nor_doubles_it() {
 
 #[test]
 fn a_will_that_was_published_while_the_disk_was_full_is_published_once() {
-    let mut bed = with_absent_watcher();
-    let client = connect(&mut bed, true, 0, 0);
-    bed.disk_full = true;
-    bed.drop_connection(client);
-    bed.disk_full = false;
-    let before = bed.log.len();
-    bed.connect("", "other", false);
-    let whole = bed.log.clone();
-    for cut in before..=whole.len() {
-        bed.log = whole[..cut].to_vec();
-        bed.crash(open());
-        assert_eq!(waiting(&mut bed), 1, "{cut} of {} records", whole.len());
+    for a_sync_is_told_late in [false, true] {
+        let mut bed = with_absent_watcher();
+        let client = connect(&mut bed, true, 0, 0);
+        bed.disk_full = true;
+        bed.drop_connection(client);
+        if a_sync_is_told_late {
+            bed.hub.on_durable(bed.now, bed.log.last().unwrap().0);
+        }
+        bed.disk_full = false;
+        let before = bed.log.len();
+        bed.connect("", "other", false);
+        let whole = bed.log.clone();
+        for cut in before..=whole.len() {
+            bed.log = whole[..cut].to_vec();
+            bed.crash(open());
+            assert_eq!(waiting(&mut bed), 1, "{cut} of {} records", whole.len());
+        }
     }
 }
 
