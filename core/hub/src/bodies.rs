@@ -45,8 +45,6 @@ pub(crate) struct Bodies {
     bytes: u64,
     /// A message that was queued and is about to be stored.
     queued: Option<MessageId>,
-    /// How far the journal can be read back.
-    readable: LogPosition,
     /// Messages of an old segment that are still to be copied.
     to_copy: VecDeque<MessageId>,
     /// Some of them are being read.
@@ -102,10 +100,14 @@ impl Hub {
     }
 
     /// The host can read the journal back up to `position`, and goes on to be able to: messages that
-    /// wait there may leave memory. What a host may yet cut off, because a sync of it can fail, is
-    /// not among that.
+    /// wait there may leave memory, and need not be written again after a failed commit. What a host
+    /// may yet cut off, because a sync of it can fail, is not among that, and neither is what it has
+    /// only gathered.
     pub fn on_readable_again(&mut self, position: LogPosition) {
-        self.bodies.readable = self.bodies.readable.max(position);
+        self.ledger.safe_up_to(position);
+        let safe = self.ledger.safe();
+        while self.published_wills.pop_front_if(|(at, ..)| *at <= safe).is_some() {}
+        while self.wholes.pop_front_if(|whole| whole.position <= safe).is_some() {}
         self.make_room_in_memory();
     }
 
@@ -116,7 +118,7 @@ impl Hub {
             let Some(stored) = self.stored.get_mut(&oldest).filter(|stored| stored.waits) else {
                 continue;
             };
-            if stored.kept.position > self.bodies.readable {
+            if stored.kept.position > self.ledger.safe() {
                 self.bodies.in_memory.push_front(oldest);
                 break;
             }

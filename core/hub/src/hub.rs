@@ -378,11 +378,8 @@ impl Hub {
         while let Some(ack) = self.ledger.release(position) {
             self.send_ack(ack);
         }
-        // What a failed commit lost is settled, and not safe.
-        let (settled, safe) = (self.ledger.settled(), self.ledger.safe());
+        let settled = self.ledger.settled();
         self.ended.retain(|_, safe_at| *safe_at > settled);
-        while self.published_wills.pop_front_if(|(at, ..)| *at <= safe).is_some() {}
-        while self.wholes.pop_front_if(|whole| whole.position <= safe).is_some() {}
         let mut still_gated = Vec::new();
         for slot in std::mem::take(&mut self.gated) {
             match self.connection(slot) {

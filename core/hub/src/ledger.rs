@@ -35,7 +35,7 @@ pub(crate) struct Ledger<A> {
     waits_since: Option<Time>,
     /// Nothing waits for records up to here: they are safe, or were given up.
     settled: LogPosition,
-    /// What the host said: records up to here are not lost to a failure.
+    /// Records up to here can be read back, and no failure takes them away again.
     safe: LogPosition,
     waiting: VecDeque<(LogPosition, A)>,
 }
@@ -124,9 +124,14 @@ impl<A> Ledger<A> {
         self.settled
     }
 
-    /// How far the journal is safe, without what was given up after a failed commit.
+    /// How far records can be read back, whatever fails.
     pub(crate) fn safe(&self) -> LogPosition {
         self.safe
+    }
+
+    /// Records up to `position` can be read back, whatever fails.
+    pub(crate) fn safe_up_to(&mut self, position: LogPosition) {
+        self.safe = self.safe.max(position);
     }
 
     /// Holds `ack` until all needed records up to now are safe. Returns it when they are already.
@@ -141,7 +146,6 @@ impl<A> Ledger<A> {
     /// Hands out one acknowledgement that `durable` has released.
     pub(crate) fn release(&mut self, durable: LogPosition) -> Option<A> {
         self.settled = self.settled.max(durable);
-        self.safe = self.safe.max(durable);
         let (position, _) = self.waiting.front()?;
         if *position > self.settled {
             return None;

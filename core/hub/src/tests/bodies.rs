@@ -206,6 +206,23 @@ fn after_a_failed_commit_what_is_safe_is_not_written_again() {
     assert_eq!(drain(&mut bed, receiver), expect(0..26));
 }
 
+/// Without safety a commit only gathers. What was gathered when the disk is full is gone.
+#[test]
+fn what_was_gathered_and_lost_is_written_again() {
+    let (mut bed, sender) = bed(open(), QoS::AtLeastOnce);
+    send(&mut bed, sender, 0..5);
+    bed.gathers = true;
+    send(&mut bed, sender, 5..10);
+    assert_eq!(in_memory(&bed), 5);
+    bed.disk_full = true;
+    send(&mut bed, sender, 10..11);
+    (bed.disk_full, bed.gathers) = (false, false);
+    send(&mut bed, sender, 11..12);
+    let receiver = bed.connect("", "r", false);
+    assert_eq!(drain(&mut bed, receiver), expect(0..12));
+    assert_eq!(bed.hub.counters().get(Counter::DropUnreadable), 0);
+}
+
 #[test]
 fn a_removal_that_a_failed_commit_lost_is_made_good_by_what_confirms_the_message() {
     let (mut bed, sender) = bed(open(), QoS::AtLeastOnce);

@@ -119,7 +119,7 @@ fn a_sync_that_is_told_late_does_not_let_copies_that_were_lost_pass_for_safe() {
     let (mut bed, sender, _) = pair(three_topics());
     bed.disk_full = true;
     publish(&mut bed, sender, false);
-    bed.hub.on_durable(bed.now, bed.log.last().unwrap().0);
+    bed.tell_sync_late();
     bed.disk_full = false;
     let start = bed.log.len();
     bed.connect_kept("other", Version::V5);

@@ -339,7 +339,7 @@ fn a_will_that_was_published_while_the_disk_was_full_is_published_once() {
         bed.disk_full = true;
         bed.drop_connection(client);
         if a_sync_is_told_late {
-            bed.hub.on_durable(bed.now, bed.log.last().unwrap().0);
+            bed.tell_sync_late();
         }
         bed.disk_full = false;
         let before = bed.log.len();

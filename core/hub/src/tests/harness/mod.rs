@@ -109,6 +109,9 @@ pub(super) struct Bed {
     pub(super) log: Vec<(LogPosition, Vec<u8>)>,
     /// The journal's next commits fail.
     pub(super) disk_full: bool,
+    /// Commits are gathered, as without safety: what was not written is lost when one fails.
+    pub(super) gathers: bool,
+    gathered: Vec<(LogPosition, Vec<u8>)>,
     /// Records cannot be read back.
     pub(super) unreadable: bool,
     /// Records that the last recovery read again.
@@ -139,6 +142,8 @@ impl Bed {
             now,
             log: Vec::new(),
             disk_full: false,
+            gathers: false,
+            gathered: Vec::new(),
             unreadable: false,
             n_read_again: 0,
             reads_late: false,
@@ -218,13 +223,17 @@ impl Bed {
             let mut batch = Vec::new();
             self.hub.drain_records(|position, record| batch.push((position, record.to_vec())));
             if self.disk_full {
+                self.gathered.clear();
                 self.hub.on_journal_failed(true);
                 break;
             }
             let last = batch.last().expect("there were records").0;
-            self.log.append(&mut batch);
+            self.gathered.append(&mut batch);
             self.hub.on_durable(self.now, last);
-            self.hub.on_readable_again(last);
+            if !self.gathers {
+                self.log.append(&mut self.gathered);
+                self.hub.on_readable_again(last);
+            }
         }
         for effect in self.hub.take_effects() {
             match effect {
@@ -244,6 +253,13 @@ impl Bed {
         for slot in dirty {
             self.take_output(slot);
         }
+    }
+
+    /// A sync of what the journal holds, which began before a commit failed, is told after it.
+    pub(super) fn tell_sync_late(&mut self) {
+        let last = self.log.last().map_or(LogPosition(0), |(position, _)| *position);
+        self.hub.on_durable(self.now, last);
+        self.hub.on_readable_again(last);
     }
 
     /// Reads the records that were asked for, as the host does.
