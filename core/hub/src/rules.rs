@@ -7,9 +7,10 @@
 //!
 //! Who is not chosen gets nothing, also where the choice cannot be told.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use tomte_base::{DeviceName, Message, MessageId, Time, TopicName};
+use tomte_base::{DeviceName, Message, MessageId, NumberHash, Time, TopicName};
 use tomte_route::condition::MAX_RULE_WORK;
 use tomte_route::{Destination as RouteTo, EvaluationError, MessageView, Route};
 
@@ -24,8 +25,8 @@ use crate::session::Session;
 /// Whom the rules gave a message on its second topic, and whom they refused it.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    got: Vec<u32>,
-    refused: Vec<u32>,
+    got: HashSet<u32, NumberHash>,
+    refused: HashSet<u32, NumberHash>,
 }
 
 /// Why a receiver is not chosen.
@@ -126,7 +127,7 @@ impl Hub {
         for matched in &set.sessions {
             let session = self.sessions.get(matched.session as usize).and_then(Option::as_ref);
             if session.is_some_and(|s| self.is_chosen(matched.session, s.owner.device())) {
-                told.got.push(matched.session);
+                told.got.insert(matched.session);
             }
         }
         let n_receivers = self.deliver(now, &set, &mut lazy);
@@ -195,7 +196,7 @@ impl Hub {
         rules: &[u32],
         view: &MessageView<'_>,
         id: MessageId,
-        refused: &mut Vec<u32>,
+        refused: &mut HashSet<u32, NumberHash>,
     ) -> Vec<u32> {
         let (mut chosen, mut left) = (Vec::new(), work());
         for index in self.subscribed(set) {
@@ -215,7 +216,7 @@ impl Hub {
             match no {
                 _ if is_chosen => chosen.push(index),
                 Some((rule, no)) => {
-                    refused.push(index);
+                    refused.insert(index);
                     self.refuse(now, id, index, rule, &no);
                 }
                 None => {}

@@ -13,9 +13,10 @@
 //! Only the end of the session passes a message on, never the end of a connection: the client may
 //! have it, and comes back for the rest.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use tomte_base::{QoS, Time, TopicFilter};
+use tomte_base::{NumberHash, QoS, Time, TopicFilter};
 use tomte_broker::{Choice, Readiness};
 
 use crate::Hub;
@@ -33,7 +34,7 @@ use crate::share_groups::{Member, Share, is_shared, matched_filter};
 struct Passing {
     share: u32,
     /// The members that could not take it.
-    tried: Vec<u32>,
+    tried: HashSet<u32, NumberHash>,
 }
 
 impl Hub {
@@ -117,7 +118,7 @@ impl Hub {
     ) {
         let Some(share) = self.shares.get(at) else { return };
         let (filter, is_kept) = (share.filter.clone(), share.n_kept > 0);
-        let mut passing = Passing { share: at, tried: Vec::new() };
+        let mut passing = Passing { share: at, tried: HashSet::default() };
         let incoming = lazy.incoming();
         while let Some(member) =
             self.choose_member(&passing, incoming.qos, |hub, index, session| {
@@ -149,7 +150,7 @@ impl Hub {
                 }
                 return;
             }
-            passing.tried.push(index);
+            passing.tried.insert(index);
         }
         self.nobody_takes(now, lazy.id(), &filter);
     }
@@ -236,7 +237,7 @@ impl Hub {
     pub(crate) fn pass_on(&mut self, now: Time, filter: &TopicFilter, delivery: &Delivery) {
         let message = Arc::clone(&delivery.message);
         let share = self.shares.by_filter.get(filter).copied();
-        let mut passing = Passing { share: share.unwrap_or(u32::MAX), tried: Vec::new() };
+        let mut passing = Passing { share: share.unwrap_or(u32::MAX), tried: HashSet::default() };
         let may_have = |hub: &Hub, _, session: &Session| hub.may_have(session, &message);
         while let Some(member) = self.choose_member(&passing, message.qos, may_have) {
             let qos = message.qos.min(member.options.qos);
@@ -247,7 +248,7 @@ impl Hub {
                 self.pump(now, member.session);
                 return;
             }
-            passing.tried.push(member.session);
+            passing.tried.insert(member.session);
         }
         self.counters.add(Counter::DropSessionEnded);
         self.nobody_takes(now, message.id, filter);
