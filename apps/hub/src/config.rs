@@ -236,3 +236,23 @@ fn wanted(runtime: Runtime) -> Option<Wanted> {
         Runtime::Provided => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits_of(written: &str) -> Limits {
+        let manifest = manifest::parse(&format!("[limits]\n{written}"), "tomte.toml").unwrap();
+        limits(&manifest.limits)
+    }
+
+    /// A longer record would end the process.
+    #[test]
+    fn the_journal_takes_the_largest_record_that_the_largest_limits_allow() {
+        let largest = "max_packet = \"268435460B\"\nmax_sessions = 10000000\n";
+        for written in ["", largest] {
+            let largest = limits_of(written).largest_record();
+            assert!(largest <= tomte_journal::MAX_RECORD_BYTES as u64, "{largest} bytes");
+        }
+    }
+}

@@ -1,10 +1,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tomte_base::{ByteSize, FunctionName, QoS, TopicName};
+use tomte_base::{ByteSize, FunctionName, MAX_TOPIC_BYTES, QoS, TopicName};
 use tomte_broker::{LogLimits, QueueLimits, RetainedLimits};
-use tomte_route::RouteTable;
+use tomte_route::{MAX_ROUTES, RouteTable};
 use tomte_scheduler::FunctionLimits;
+
+/// Largest result of a function, in bytes.
+const LARGEST_RESULT_BYTES: u64 = 6 << 20;
+/// Bytes of a message in a record, at most, beside its topic, its payload and its properties.
+const FIELDS_BYTES: usize = 256;
+/// Bytes of a session in the record of a message that goes to it.
+const SESSION_BYTES: u64 = 10;
+/// The same of a held message or a call, at most: names have 128 bytes.
+const ROUTE_BYTES: usize = 512;
 
 /// What a deployment tells the machine.
 #[derive(Debug)]
@@ -64,6 +73,9 @@ pub struct Limits {
     pub max_subscriptions: u32,
     /// Bytes of the topic filters of one session.
     pub max_subscription_bytes: ByteSize,
+    /// Bytes of the filters of all groups that share a subscription, as a record of the journal has
+    /// them: a message that goes to all of them is one record.
+    pub max_group_bytes: ByteSize,
     /// Longest time that a session is kept after its client went.
     pub max_session_expiry: Duration,
     /// The queue of one session.
@@ -95,6 +107,20 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Returns how long a record of the journal can become at most, in bytes: a message with all that
+    /// it goes to. The journal must take such a one.
+    #[must_use]
+    pub fn largest_record(&self) -> u64 {
+        // Nothing grows as much as an empty user property: it has 5 bytes in a packet, 8 in a record.
+        let packet = (u64::from(self.max_packet) * 8).div_ceil(5);
+        // A packet may name its topic by an alias.
+        let message = packet.max(LARGEST_RESULT_BYTES) + (MAX_TOPIC_BYTES + FIELDS_BYTES) as u64;
+        let sessions = u64::from(self.max_sessions) * SESSION_BYTES;
+        // A route leads to one function or to one device.
+        let routes = (MAX_ROUTES * ROUTE_BYTES) as u64;
+        message + sessions + self.max_group_bytes.0 + routes
+    }
+
     pub(crate) fn retained(&self) -> RetainedLimits {
         RetainedLimits { max_messages: self.max_retained, max_bytes: self.max_retained_bytes }
     }
@@ -116,6 +142,7 @@ impl Default for Limits {
             max_sessions: 20_000,
             max_subscriptions: 1_000,
             max_subscription_bytes: ByteSize::kib(256),
+            max_group_bytes: ByteSize::mib(16),
             max_session_expiry: Duration::from_secs(7 * 86_400),
             session_queue: QueueLimits {
                 max_messages: 1_000,

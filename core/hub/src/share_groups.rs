@@ -43,7 +43,12 @@ pub(crate) struct Shares {
     pub(crate) by_filter: HashMap<TopicFilter, u32>,
     pub(crate) shares: Vec<Option<Share>>,
     free: Vec<u32>,
+    /// What all of them have in the record of a message, in bytes.
+    bytes: usize,
 }
+
+/// Bytes of a group in the record of a message that goes to it, beside those of its filter.
+const FIELDS_BYTES: usize = 14;
 
 impl Shares {
     pub(crate) fn get(&self, share: u32) -> Option<&Share> {
@@ -53,6 +58,12 @@ impl Shares {
     pub(crate) fn named(&mut self, filter: &TopicFilter) -> Option<(u32, &mut Share)> {
         let share = *self.by_filter.get(filter)?;
         Some((share, self.shares[share as usize].as_mut()?))
+    }
+
+    /// Returns how many bytes all groups have in the record of a message, with that of `filter`.
+    pub(crate) fn bytes_with(&self, filter: &str) -> usize {
+        let is_new = !self.by_filter.contains_key(filter);
+        self.bytes + if is_new { filter.len() + FIELDS_BYTES } else { 0 }
     }
 
     /// Returns the group, and whether it had to be made.
@@ -71,6 +82,7 @@ impl Shares {
             u32::try_from(self.shares.len() - 1).expect("subscriptions are bounded")
         });
         self.shares[share as usize] = Some(new);
+        self.bytes += filter.len() + FIELDS_BYTES;
         self.by_filter.insert(filter.clone(), share);
         (share, true)
     }
@@ -78,6 +90,7 @@ impl Shares {
     pub(crate) fn remove(&mut self, share: u32) {
         if let Some(gone) = self.shares[share as usize].take() {
             self.by_filter.remove(&gone.filter);
+            self.bytes -= gone.filter.len() + FIELDS_BYTES;
             self.free.push(share);
         }
     }

@@ -163,6 +163,10 @@ impl Hub {
             let limit = limits.max_subscription_bytes;
             return Err(format!("the topic filters of a session may have {limit} together"));
         }
+        if is_shared(filter) && self.shares.bytes_with(filter) as u64 > limits.max_group_bytes.0 {
+            let limit = limits.max_group_bytes;
+            return Err(format!("the filters of all groups may have {limit} together"));
+        }
         Ok(())
     }
 

@@ -11,8 +11,9 @@
 
 use std::fmt;
 
-/// The largest record in bytes: the largest MQTT packet and a mebibyte for what the hub adds.
-pub const MAX_RECORD_BYTES: usize = (256 + 1) << 20;
+/// The largest record in bytes: a message as large as MQTT allows, which takes up to 8/5 of its packet,
+/// with all that the largest limits of a hub allow it to go to.
+pub const MAX_RECORD_BYTES: usize = 1 << 30;
 
 /// Bytes of a segment before its first frame.
 pub(crate) const HEADER_BYTES: usize = 40;
