@@ -136,6 +136,27 @@ fn the_answer_for_one_connection_is_not_taken_for_the_next_in_its_slot() {
     assert!(answer(&mut bed, second.id, None));
 }
 
+/// Two connections with one client identifier wait for their checks: whichever answer comes last has the
+/// session, and the other connection is told so.
+#[test]
+fn of_two_connections_that_wait_with_one_identifier_the_last_one_answered_has_the_session() {
+    for last in [0, 1] {
+        let mut bed = bed();
+        let bytes = connect(Version::V5, Some("fan"), Some("sesame"));
+        let slots = [0, 1].map(|_| open(&mut bed, Version::V5, false));
+        let checks = slots.map(|slot| send_and_wait(&mut bed, slot, &bytes));
+        for at in [1 - last, last] {
+            assert!(answer(&mut bed, checks[at].id, Some("fan")));
+            bed.send(slots[at], &bytes);
+        }
+        let first = bed.received(slots[1 - last]);
+        assert_eq!(first[1..], ["disconnect SessionTakenOver"]);
+        assert_eq!(bed.received(slots[last]), ["connack Success present=false"]);
+        assert_eq!(bed.closed.len(), 1);
+        assert_eq!(bed.hub.sessions.iter().flatten().count(), 1);
+    }
+}
+
 #[test]
 fn a_check_that_takes_too_long_does_not_outlive_the_time_for_connect() {
     let mut bed = bed();

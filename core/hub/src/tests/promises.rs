@@ -353,6 +353,26 @@ fn subscriptions_to_all_that_is_retained_are_taken_a_few_in_each_turn() {
     assert_eq!(turns, 3);
 }
 
+/// A client that goes between its PUBLISH and the PUBACK is nothing unusual (mosquitto #3253): the message
+/// counts, and nothing is said to be wrong.
+#[test]
+fn a_publisher_that_leaves_before_its_acknowledgement_is_no_error() {
+    let mut bed = Bed::broker();
+    let receiver = bed.connect("", "r", false);
+    bed.subscribe(receiver, "a", QoS::AtLeastOnce);
+    bed.received(receiver);
+    let sender = bed.connect("", "s", true);
+    let head =
+        PublishHead { topic: "a", qos: QoS::AtLeastOnce, packet_id: 1, ..PublishHead::default() };
+    let before = bed.hub.counters().get(Counter::ProtocolErrors);
+    bed.hub.on_bytes(bed.now, sender, &encoded_publish(Version::V5, &head, "x"));
+    // No turn has made it safe yet.
+    bed.drop_connection(sender);
+    assert_eq!(bed.received(receiver), ["publish a x qos=1 id=1"]);
+    assert_eq!(bed.hub.counters().get(Counter::ProtocolErrors), before);
+    assert!(bed.closed.is_empty(), "{:?}", bed.closed);
+}
+
 #[test]
 fn a_cancelled_call_is_counted() {
     let mut bed = Bed::new(config(&[], &[("f", None)]));
