@@ -97,8 +97,6 @@ pub(crate) struct EventLoop {
     mode: SyncMode,
     syncer: Syncer,
     fetcher: Fetcher,
-    /// When a journal that is closed after a failed sync may be begun anew.
-    retry_journal_at: Time,
     identity: Arc<Identity>,
     replies: Vec<(u64, oneshot::Sender<Result<CallReply, CallError>>)>,
     next_request: u64,
@@ -152,7 +150,6 @@ impl EventLoop {
             mode: parts.mode,
             syncer,
             fetcher,
-            retry_journal_at: Time::default(),
             identity: parts.identity,
             replies: Vec::new(),
             next_request: 1,

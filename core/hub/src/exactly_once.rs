@@ -289,6 +289,7 @@ impl Hub {
             AckKind::Pubrec => Packet::Pubrec(fields),
             AckKind::Pubrel => Packet::Pubrel(fields),
             AckKind::Pubcomp => Packet::Pubcomp(fields),
+            AckKind::Goodbye => return self.close_not_stored(ack.slot, ack.reason),
         };
         self.answer(ack.slot, packet);
     }
@@ -296,14 +297,17 @@ impl Hub {
     /// The journal failed, and an acknowledgement cannot be given. Version 5 can say so of a
     /// message; everything else has only the end of the connection.
     pub(crate) fn refuse_ack(&mut self, ack: Ack, reason: ReasonCode) {
+        // A refusal promises nothing.
+        if ack.reason.is_failure() {
+            return self.send_ack(ack);
+        }
         self.counters.add(Counter::RefusedNotStored);
         let Some(connection) = self.connection(ack.slot).filter(|c| c.serial == ack.serial) else {
             return;
         };
-        let (version, session) = (connection.mqtt.version(), connection.session);
-        if version == Version::V311 || !self.may_refuse(ack.kind, session) {
-            self.send_disconnect(ack.slot, reason);
-            return self.close(ack.slot, CloseReason::NotStored);
+        let session = connection.session;
+        if !self.may_refuse(&ack) {
+            return self.close_not_stored(ack.slot, reason);
         }
         if let (AckKind::Pubrec, Some(index)) = (ack.kind, session) {
             self.end_received(index, ack.packet_id);
@@ -311,17 +315,27 @@ impl Hub {
         self.send_ack(Ack { reason, ..ack });
     }
 
-    /// Tells whether a message may be refused that has been passed on in memory. After a PUBREC with
-    /// a failure the same packet identifier is another message (MQTT-4.3.3-9), so that one which the
-    /// client sends again, because it lost the PUBREC, would come twice. Only where the session ends
-    /// with the connection nothing is sent again.
-    fn may_refuse(&self, kind: AckKind, session: Option<u32>) -> bool {
-        let session = session.and_then(|index| self.sessions.get(index as usize)?.as_ref());
-        match kind {
+    /// What a client was to be told cannot be told, and nothing else can either.
+    pub(crate) fn close_not_stored(&mut self, slot: Slot, reason: ReasonCode) {
+        self.send_disconnect(slot, reason);
+        self.close(slot, CloseReason::NotStored);
+    }
+
+    /// Tells whether a message may be refused by its acknowledgement. Version 3.1.1 has no reasons.
+    /// After a PUBREC with a failure the same packet identifier is another message (MQTT-4.3.3-9), so
+    /// that one which has been passed on in memory, and which the client sends again because it lost
+    /// the PUBREC, would come twice. Only where the session ends with the connection nothing is sent
+    /// again.
+    pub(crate) fn may_refuse(&self, ack: &Ack) -> bool {
+        let Some(connection) = self.connection(ack.slot) else { return false };
+        let session = connection.session.and_then(|index| self.sessions.get(index as usize));
+        let session = session.and_then(Option::as_ref);
+        let may = match ack.kind {
             AckKind::Puback => true,
             AckKind::Pubrec => session.is_some_and(|session| !session.is_persistent()),
-            AckKind::Pubrel | AckKind::Pubcomp => false,
-        }
+            AckKind::Pubrel | AckKind::Pubcomp | AckKind::Goodbye => false,
+        };
+        may && connection.mqtt.version() != Version::V311
     }
 }
 

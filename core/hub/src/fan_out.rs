@@ -59,6 +59,8 @@ pub(crate) struct Routed {
     /// Somebody is to get it: a subscription, a hold or a function takes it. What then keeps it from
     /// a client, such as No Local or the size of its packets, does not matter.
     pub(crate) matched: bool,
+    /// Nobody got it, because the journal cannot keep it now.
+    pub(crate) refused: bool,
 }
 
 /// Copies the message once, when the first receiver needs it.
@@ -135,7 +137,10 @@ impl Hub {
         let allowed = self.choose(now, incoming, &set, id, &view);
         if self.chosen.is_empty() {
             self.count_unrouted(now, incoming, id, allowed);
-            return Routed { message: id, allowed, matched: false };
+            return Routed { message: id, allowed, matched: false, refused: false };
+        }
+        if self.cannot_keep(now, incoming, &set, id) {
+            return Routed { message: id, allowed, matched: true, refused: true };
         }
         let becomes_several = !self.chosen.renamed.is_empty();
         if becomes_several {
@@ -157,7 +162,7 @@ impl Hub {
             self.counters.add(Counter::DropNoSubscriber);
             self.flow.hop(id, || no_subscriber(now));
         }
-        Routed { message: id, allowed, matched }
+        Routed { message: id, allowed, matched, refused: false }
     }
 
     /// Gives the message to whom the routes chose. Returns how many receivers there were.
@@ -374,7 +379,7 @@ impl Hub {
     }
 
     /// Tells whether a session of `device` took the message, or could have.
-    fn is_reachable(&self, device: &DeviceName, set: &MatchSet, qos: QoS) -> bool {
+    pub(crate) fn is_reachable(&self, device: &DeviceName, set: &MatchSet, qos: QoS) -> bool {
         let groups = set.shares.iter().filter_map(|share| self.shares.get(*share));
         set.sessions.iter().chain(groups.flat_map(Share::members)).any(|matched| {
             self.sessions[matched.session as usize].as_ref().is_some_and(|session| {

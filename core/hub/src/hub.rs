@@ -19,6 +19,7 @@ use crate::flow::{Flow, FlowEvent};
 use crate::hold::Holds;
 use crate::ledger::{Kept, Ledger};
 use crate::match_set::{Key, MatchSet};
+use crate::outage::Outage;
 use crate::parts::Whole;
 use crate::password::{Attempts, Check};
 use crate::record::Record;
@@ -47,6 +48,8 @@ pub(crate) enum AckKind {
     Pubrec,
     Pubrel,
     Pubcomp,
+    /// None: the connection ends, because a message that was not kept cannot be refused otherwise.
+    Goodbye,
 }
 
 impl Ack {
@@ -55,7 +58,7 @@ impl Ack {
         match self.kind {
             AckKind::Puback | AckKind::Pubcomp => true,
             AckKind::Pubrec => self.reason.is_failure(),
-            AckKind::Pubrel => false,
+            AckKind::Pubrel | AckKind::Goodbye => false,
         }
     }
 }
@@ -134,8 +137,8 @@ pub struct Hub {
     pub(crate) next_message: MessageId,
     pub(crate) next_session: u64,
     pub(crate) next_connection: u64,
-    /// Records were lost to a failed commit and must be written again when the journal works.
-    pub(crate) journal_behind: bool,
+    /// Whether records were lost to a failed commit, and when they are written again.
+    pub(crate) outage: Outage,
     /// Whose kept session ended, and up to where the journal must be safe before it surely has:
     /// never, while records are lost.
     pub(crate) ended: HashMap<(Owner, Arc<str>), LogPosition>,
@@ -195,7 +198,7 @@ impl Hub {
             next_message: MessageId(1),
             next_session: 1,
             next_connection: 1,
-            journal_behind: false,
+            outage: Outage::default(),
             ended: HashMap::new(),
             drop_journal: None,
             config,
@@ -352,8 +355,12 @@ impl Hub {
     /// Hands each record of this turn to `write`, with its position. Returns how many there were.
     ///
     /// After a failed commit everything that memory holds is among them, so that nothing is
-    /// acknowledged on the strength of a record that was lost.
+    /// acknowledged on the strength of a record that was lost. Before it is time for that there are
+    /// none.
     pub fn drain_records(&mut self, write: impl FnMut(LogPosition, &[u8])) -> usize {
+        if self.fail_if_closed() {
+            return 0;
+        }
         self.catch_up();
         let n_records = self.ledger.drain(write);
         self.counters.add_n(Counter::Records, n_records as u64);
@@ -369,8 +376,10 @@ impl Hub {
     /// Tells whether the host must write the records now. Those that say no more than that a QoS 1
     /// delivery is done may wait a little, so that they cost no write of their own: after a crash
     /// the client would get its message once more.
+    ///
+    /// After [`Hub::on_journal_failed`] it says no for a second, and what waits for a commit is refused.
     pub fn must_commit(&mut self, now: Time) -> bool {
-        self.ledger.must_commit(now)
+        !self.fail_if_closed() && self.ledger.must_commit(now)
     }
 
     /// The journal is safe up to `position`: what waited for it is acknowledged.
@@ -379,6 +388,7 @@ impl Hub {
             self.send_ack(ack);
         }
         let settled = self.ledger.settled();
+        self.outage.safe_up_to(settled);
         self.ended.retain(|_, safe_at| *safe_at > settled);
         let mut still_gated = Vec::new();
         for slot in std::mem::take(&mut self.gated) {
@@ -392,42 +402,13 @@ impl Hub {
         self.compact();
     }
 
-    /// A commit failed: records up to now are not on disk. What waited for them is refused; it is
-    /// tried again with the next record, from the state in memory.
-    pub fn on_journal_failed(&mut self, is_full: bool) {
-        self.counters.add(Counter::JournalFailures);
-        let reason = if is_full { ReasonCode::QuotaExceeded } else { ReasonCode::UnspecifiedError };
-        while let Some(ack) = self.ledger.fail_one() {
-            self.refuse_ack(ack, reason);
-        }
-        for slot in self.gated_slots() {
-            if let Some(connection) = self.connection_mut(slot) {
-                connection.out.clear();
-                connection.gate = LogPosition::default();
-            }
-            self.mark_dirty(slot);
-            self.close(slot, CloseReason::NotStored);
-        }
-        self.ledger.lost();
-        self.journal_behind = true;
-        self.ended.values_mut().for_each(|safe_at| *safe_at = LogPosition(u64::MAX));
-    }
-
-    fn gated_slots(&mut self) -> Vec<Slot> {
-        let settled = self.ledger.settled();
-        let mut slots = std::mem::take(&mut self.gated);
-        slots.extend(self.dirty.iter().copied());
-        slots.retain(|slot| self.connection(*slot).is_some_and(|c| c.gate > settled));
-        slots
-    }
-
     /// The host began a new segment of the journal: later records go there.
     pub fn on_rolled(&mut self) {
         self.ledger.rolled();
     }
 
     fn compact(&mut self) {
-        if self.journal_behind {
+        if self.outage.is_behind() {
             return;
         }
         let range = self.ledger.to_copy().filter(|_| !self.bodies.is_copying());
@@ -512,15 +493,9 @@ impl Hub {
         let mut out = Vec::new();
         self.scheduler.shutdown(now, &mut out);
         self.perform_scheduling(now, out);
+        // There is no later.
+        self.outage.open();
         self.note_numbers();
-    }
-
-    /// While records are missing that a failed commit lost, whatever is confirmed may rest on them:
-    /// it waits for a commit that brings them, and there must be one.
-    pub(crate) fn ask_to_catch_up(&mut self) {
-        if self.journal_behind && !self.ledger.is_urgent() {
-            self.note_numbers();
-        }
     }
 
     /// Keeps the numbers given out so far, so that none comes twice.

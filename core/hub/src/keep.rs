@@ -82,7 +82,7 @@ impl Hub {
 
     /// After a failed commit: writes all that memory holds, so that the journal is whole again.
     pub(crate) fn catch_up(&mut self) {
-        if std::mem::take(&mut self.journal_behind) {
+        if self.outage.is_behind() {
             let before = self.ledger.appended().next();
             self.rewrite(|_| true, true);
             self.note_numbers();
@@ -90,6 +90,7 @@ impl Hub {
             let superseded = Record::Superseded { before };
             self.ledger.note(|out| superseded.encode(out));
             let appended = self.ledger.appended();
+            self.outage.written(appended);
             self.ended.values_mut().for_each(|safe_at| *safe_at = appended);
             if let Some(drop) = &mut self.drop_journal {
                 drop.needs = self.ledger.appended();

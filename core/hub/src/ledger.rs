@@ -136,11 +136,21 @@ impl<A> Ledger<A> {
 
     /// Holds `ack` until all needed records up to now are safe. Returns it when they are already.
     pub(crate) fn after_all(&mut self, ack: A) -> Option<A> {
-        if self.settled >= self.needed && self.waiting.is_empty() {
+        if !self.is_awaited() {
             return Some(ack);
         }
-        self.waiting.push_back((self.needed, ack));
+        self.wait(ack);
         None
+    }
+
+    /// Holds `ack` until the next commit, even if there is nothing to wait for.
+    pub(crate) fn wait(&mut self, ack: A) {
+        self.waiting.push_back((self.needed, ack));
+    }
+
+    /// Tells whether something waits for a commit, or would have to.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.needed > self.settled || !self.waiting.is_empty()
     }
 
     /// Hands out one acknowledgement that `durable` has released.
@@ -160,6 +170,7 @@ impl<A> Ledger<A> {
 
     /// After a failed commit: the records up to now are gone, and later ones may be safe again.
     pub(crate) fn lost(&mut self) {
+        self.drain(|_, _| {});
         self.settled = self.appended;
     }
 

@@ -13,8 +13,8 @@
 //! `fan_out.rs`, `rules.rs`, `parts.rs`; *how does it reach them?* `deliver.rs`, `encode.rs`; *where does it
 //! wait?* `bodies.rs`; *how does a function run?* `calls.rs`; *what does a deployment
 //! change?* `deploy.rs`; *what survives?* `record/`,
-//! `recover.rs`; *what happens when its time has come?* `timers.rs`; *why did it not arrive?*
-//! `flow.rs`, `explain.rs`.
+//! `recover/`; *what when the disk fails?* `outage.rs`; *what happens when its time has come?* `timers.rs`;
+//! *why did it not arrive?* `flow.rs`, `explain.rs`.
 
 mod bodies;
 mod calls;
@@ -37,6 +37,7 @@ mod hub;
 mod keep;
 mod ledger;
 mod match_set;
+mod outage;
 mod parts;
 mod password;
 mod publish;

@@ -213,7 +213,9 @@ impl Hub {
         if let Some(connection) = self.connections[slot.index()].as_mut() {
             connection.source = source;
         }
-        if publish.qos > QoS::AtMostOnce {
+        if routed.refused {
+            self.refuse_publish(slot, publish);
+        } else if publish.qos > QoS::AtMostOnce {
             self.answer_publish(slot, publish, routed);
         }
     }

@@ -78,12 +78,14 @@ impl Hub {
     pub fn next_deadline(&self) -> Option<Time> {
         let own = self.timers.next();
         let commit = self.ledger.commit_deadline();
-        own.into_iter().chain(self.scheduler.next_deadline()).chain(commit).min()
+        let journal = self.outage.deadline();
+        own.into_iter().chain(self.scheduler.next_deadline()).chain(commit).chain(journal).min()
     }
 
     /// Does what time has come for.
     pub fn on_deadline(&mut self, now: Time) {
         self.ledger.on_deadline(now);
+        self.try_journal_again(now);
         while let Some(timer) = self.timers.take_due(now) {
             self.on_timer(now, timer);
         }

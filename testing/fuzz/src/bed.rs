@@ -145,13 +145,13 @@ impl Bed {
     }
 
     fn commit(&mut self) {
-        if !self.hub.has_records() {
+        if !self.hub.must_commit(self.now) && !self.hub.has_records() {
             return;
         }
         let mut batch = Vec::new();
         self.hub.drain_records(|position, record| batch.push((position, record.to_vec())));
         if std::mem::take(&mut self.disk_full) {
-            self.hub.on_journal_failed(true);
+            self.hub.on_journal_failed(self.now, true);
             return;
         }
         let Some((last, _)) = batch.last() else { return };

@@ -48,7 +48,8 @@ impl World {
                 }
                 // In the other modes nothing waits for a sync.
                 if self.settings.mode == SyncMode::Power {
-                    host.hub.on_journal_failed(false);
+                    host.journal.discard_batch();
+                    host.hub.on_journal_failed(now, false);
                 }
                 self.begin_journal_anew();
             }

@@ -234,7 +234,7 @@ impl World {
                     "disk: a commit failed"
                 });
                 host.journal.discard_batch();
-                host.hub.on_journal_failed(error.is_full());
+                host.hub.on_journal_failed(now, error.is_full());
                 if error.is_poisoned() {
                     self.begin_journal_anew();
                 }

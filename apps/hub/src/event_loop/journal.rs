@@ -1,16 +1,11 @@
 //! The records of a turn, on their way to the journal.
 
-use std::time::Duration;
-
 use tomte_base::{LogPosition, Time};
 use tomte_journal::{Commit, SyncMode, WriteError};
 
 use super::EventLoop;
 use crate::problem::chain;
 use crate::syncer::Synced;
-
-/// How long a journal that stayed closed is left alone before the disk is tried again.
-const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 impl EventLoop {
     /// Writes the records of this turn, and tells the machine how far they are safe.
@@ -28,7 +23,7 @@ impl EventLoop {
         while self.hub.must_commit(now) || (is_last && self.hub.has_records()) {
             let journal = &mut self.journal;
             self.hub.drain_records(|position, record| journal.append(position.0, record));
-            match self.write_batch(now) {
+            match self.write_batch() {
                 Ok(commit) => {
                     if commit.rolled.is_some() {
                         self.hub.on_rolled();
@@ -48,10 +43,10 @@ impl EventLoop {
 
     /// Writes the batch. Without power safety a journal that is closed may be opened again before: what was
     /// written is written once more, and nobody needs to be refused.
-    fn write_batch(&mut self, now: Time) -> Result<Commit, WriteError> {
+    fn write_batch(&mut self) -> Result<Commit, WriteError> {
         match self.journal.commit() {
             Err(error) if error.is_poisoned() && self.mode != SyncMode::Power => {
-                if self.begin_journal_anew(now) { self.journal.commit() } else { Err(error) }
+                if self.begin_journal_anew() { self.journal.commit() } else { Err(error) }
             }
             result => result,
         }
@@ -65,26 +60,26 @@ impl EventLoop {
             return;
         }
         if self.mode == SyncMode::Power {
-            self.hub.on_journal_failed(false);
+            self.journal.discard_batch();
+            self.hub.on_journal_failed(now, false);
         }
-        self.begin_journal_anew(now);
+        self.begin_journal_anew();
     }
 
     fn commit_failed(&mut self, now: Time, error: &WriteError) {
         tracing::error!(error = %chain(error), "the journal could not be written; what waits for it is refused");
         self.journal.discard_batch();
-        self.hub.on_journal_failed(error.is_full());
-        if error.is_poisoned() {
-            self.begin_journal_anew(now);
+        self.hub.on_journal_failed(now, error.is_full());
+        // In the other modes that was tried before.
+        if error.is_poisoned() && self.mode == SyncMode::Power {
+            self.begin_journal_anew();
         }
     }
 
-    /// Opens a journal that a failure has closed, if it is time to try the disk again. In the mode `power` it
-    /// goes on in a new segment, and the machine writes into it what the disk lost.
-    fn begin_journal_anew(&mut self, now: Time) -> bool {
-        if now < self.retry_journal_at {
-            return false;
-        }
+    /// Opens a journal that a failure has closed. In the mode `power` it goes on in a new segment, and the
+    /// machine writes into it what the disk lost. How often that is tried follows from how often the machine
+    /// asks for a commit.
+    fn begin_journal_anew(&mut self) -> bool {
         match self.journal.begin_anew() {
             Ok(position) => {
                 tracing::warn!(position, "the journal goes on after a failure of the disk");
@@ -94,7 +89,6 @@ impl EventLoop {
                 true
             }
             Err(error) => {
-                self.retry_journal_at = now + JOURNAL_RETRY;
                 tracing::error!(error = %chain(&error), "the journal stays closed; messages that must be kept are refused");
                 false
             }

@@ -5,6 +5,7 @@ mod exactly_once;
 mod exactly_once_model;
 mod harness;
 mod messages;
+mod outage;
 mod parts;
 mod passwords;
 mod promises;

@@ -171,7 +171,7 @@ fn old_segments_stay_until_the_copies_of_what_they_hold_are_safe() {
     bed.hub.on_durable(bed.now, last);
     assert!(bed.hub.has_records(), "the live records are copied");
     bed.hub.drain_records(|_, _| {});
-    bed.hub.on_journal_failed(true);
+    bed.hub.on_journal_failed(bed.now, true);
     let drops = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::DropJournal(_)));
     assert!(!drops(&bed.hub.take_effects()), "the copies were lost");
     bed.publish(sender, "kept", "z", QoS::AtLeastOnce, 2);

@@ -13,6 +13,7 @@ use tomte_mqtt::codec::Version;
 use tomte_route::{Declared, Destination, RouteSpec, RouteTable, SourcePattern};
 use tomte_scheduler::{Free, FunctionLimits, Mode, Priority, ResourceManager, SchedulerLimits};
 
+use crate::outage::RETRY;
 use crate::{
     CloseReason, Config, Effect, FunctionConfig, Hub, Limits, Owner, Peer, Recovery, Slot, Wanted,
 };
@@ -107,11 +108,14 @@ pub(super) struct Bed {
     seed: u128,
     /// What the journal holds.
     pub(super) log: Vec<(LogPosition, Vec<u8>)>,
-    /// The journal's next commits fail.
+    /// The journal's next commits fail. Once they do not, the next input comes after the hub has tried
+    /// again.
     pub(super) disk_full: bool,
     /// Commits are gathered, as without safety: what was not written is lost when one fails.
     pub(super) gathers: bool,
     gathered: Vec<(LogPosition, Vec<u8>)>,
+    /// Bytes of the records of commits that failed.
+    pub(super) bytes_refused: usize,
     /// Records cannot be read back.
     pub(super) unreadable: bool,
     /// Records that the last recovery read again.
@@ -144,6 +148,7 @@ impl Bed {
             disk_full: false,
             gathers: false,
             gathered: Vec::new(),
+            bytes_refused: 0,
             unreadable: false,
             n_read_again: 0,
             reads_late: false,
@@ -189,6 +194,7 @@ impl Bed {
 
     /// Opens a connection of what the host knows of it.
     pub(super) fn open_as(&mut self, peer: Peer, version: Version) -> Slot {
+        self.wait_for_journal();
         let slot = Slot(u32::try_from(self.versions.len()).unwrap());
         self.versions.push(version);
         self.outputs.push(Vec::new());
@@ -197,6 +203,7 @@ impl Bed {
     }
 
     pub(super) fn send(&mut self, slot: Slot, bytes: &[u8]) {
+        self.wait_for_journal();
         let used = self.hub.on_bytes(self.now, slot, bytes);
         assert_eq!(used, bytes.len(), "the hub left bytes of whole packets");
         self.turn();
@@ -207,8 +214,16 @@ impl Bed {
     }
 
     pub(super) fn drop_connection(&mut self, slot: Slot) {
+        self.wait_for_journal();
         self.hub.on_closed(self.now, slot, &CloseReason::Lost);
         self.turn();
+    }
+
+    /// Waits until the hub tries the journal again, if there is room and it does not know.
+    fn wait_for_journal(&mut self) {
+        if self.hub.outage.is_closed() && !self.disk_full {
+            self.advance(RETRY);
+        }
     }
 
     pub(super) fn advance(&mut self, span: Duration) {
@@ -219,12 +234,13 @@ impl Bed {
 
     /// One turn of a host: commit, effects, outputs.
     pub(super) fn turn(&mut self) {
-        while self.hub.has_records() {
+        while self.hub.must_commit(self.now) || self.hub.has_records() {
             let mut batch = Vec::new();
             self.hub.drain_records(|position, record| batch.push((position, record.to_vec())));
             if self.disk_full {
+                self.bytes_refused += batch.iter().map(|(_, record)| record.len()).sum::<usize>();
                 self.gathered.clear();
-                self.hub.on_journal_failed(true);
+                self.hub.on_journal_failed(self.now, true);
                 break;
             }
             let last = batch.last().expect("there were records").0;
