@@ -23,10 +23,10 @@ use crate::counter::Counter;
 use crate::effect::{Effect, FetchFor, Wanted};
 use crate::fan_out::Receipt;
 use crate::flow::{Hop, HopKind};
-use crate::hub::{Ack, Stored};
-use crate::ledger::{Kept, Ledger};
+use crate::ledger::Kept;
 use crate::record::{self, Destination};
 use crate::session::Waiting;
+use crate::stored::Stored;
 
 /// Messages that are read at once for one session, at most.
 const FETCH: usize = 256;
@@ -324,17 +324,5 @@ fn unreadable(at: Time, subject: String) -> Hop {
         verdict: "dropped",
         detail: "it waited in the journal, and could not be read back".to_owned(),
         bad: true,
-    }
-}
-
-impl Stored {
-    /// Writes the message into the journal again, with those who are still to get it. It is in
-    /// memory.
-    pub(crate) fn write(&mut self, ledger: &mut Ledger<Ack>, receipt: Option<Receipt>) {
-        let Some(message) = &self.body else { return };
-        ledger.forget(self.kept);
-        let destinations = self.destinations.make_contiguous();
-        self.kept =
-            ledger.keep(|out| record::encode_accepted_by(out, receipt, message, destinations));
     }
 }

@@ -15,9 +15,8 @@ use crate::Hub;
 use crate::counter::Counter;
 use crate::encode::Encoder;
 use crate::flow::{FlowEvent, Hop, HopKind};
-use crate::hub::Stored;
 use crate::match_set::MatchSet;
-use crate::record::{self, Destination};
+use crate::record::Destination;
 use crate::session::{Delivery, Keeper};
 use crate::share_groups::Share;
 
@@ -410,62 +409,6 @@ impl Hub {
             }
         }
         n_called
-    }
-
-    /// Writes the message and its destinations to the journal.
-    pub(crate) fn store(
-        &mut self,
-        message: &Arc<Message>,
-        destinations: Vec<Destination>,
-        receipt: Option<Receipt>,
-    ) {
-        let kept = self
-            .ledger
-            .keep(|out| record::encode_accepted_by(out, receipt, message, &destinations));
-        match receipt {
-            Some(Receipt::Will(number)) => {
-                self.published_wills.push_back((kept.position, message.id, number));
-            }
-            Some(Receipt::Part(_)) => self.parts.push(message.id),
-            Some(Receipt::Packet(..)) | None => {}
-        }
-        let body = Some(Arc::clone(message));
-        let bytes = message.topic.len() + message.payload.len();
-        let bytes = u32::try_from(bytes).expect("packets are far below 4 GiB");
-        self.queued_bytes += u64::from(bytes);
-        self.queued_deliveries += destinations.len();
-        let destinations = destinations.into();
-        self.enter_stored(message.id, Stored { body, waits: false, bytes, kept, destinations });
-    }
-
-    /// Takes a message out of those that the journal keeps.
-    pub(crate) fn take_stored(&mut self, message: MessageId) -> Option<Stored> {
-        let mut stored = self.stored.remove(&message)?;
-        self.ledger.forget(stored.kept);
-        self.queued_bytes -= u64::from(stored.bytes);
-        self.queued_deliveries -= stored.destinations.len();
-        self.bodies.leave(&mut stored);
-        Some(stored)
-    }
-
-    /// One destination of a stored message needs it no more.
-    pub(crate) fn done(&mut self, message: MessageId, destination: &Destination) {
-        let Some(stored) = self.stored.get_mut(&message) else { return };
-        if !record::remove_destination(&mut stored.destinations, destination) {
-            return;
-        }
-        self.queued_deliveries -= 1;
-        if stored.destinations.is_empty() {
-            self.take_stored(message);
-        }
-        // Without it the client of a session would get a message of QoS 1 twice, as QoS 1 allows.
-        let may_wait = matches!(destination, Destination::Session { qos: QoS::AtLeastOnce, .. });
-        let record = crate::Record::Done { message, destination: destination.clone() };
-        if may_wait {
-            self.ledger.note_in_time(|out| record.encode(out));
-        } else {
-            self.ledger.note(|out| record.encode(out));
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tomte_base::{LogPosition, Message, MessageId, NumberHash, Time, TopicName};
+use tomte_base::{LogPosition, MessageId, NumberHash, Time, TopicName};
 use tomte_broker::{MatchCache, Retained, TopicTree};
 use tomte_scheduler::{Resources, Scheduler, SchedulerLimits};
 
@@ -27,8 +27,9 @@ use crate::seed::Seed;
 use crate::session::{Owner, Session, Subscription};
 use crate::share_groups::Shares;
 use crate::stalled::Stalled;
+use crate::stored::Stored;
 use crate::timers::{Timer, Timers};
-use crate::{Config, Destination, Effect};
+use crate::{Config, Effect};
 
 /// An acknowledgement that waits for the journal.
 #[derive(Clone, Copy, Debug)]
@@ -61,21 +62,6 @@ impl Ack {
             AckKind::Pubrel | AckKind::Goodbye => false,
         }
     }
-}
-
-/// A message that the journal keeps, and who still needs it.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    /// None while it is in the journal only.
-    pub(crate) body: Option<Arc<Message>>,
-    /// It is in memory, and among those that may leave it.
-    pub(crate) waits: bool,
-    /// Bytes of its topic and payload.
-    pub(crate) bytes: u32,
-    pub(crate) kept: Kept,
-    /// In the order of sending, in which most are done: the first is found at once, and goes without
-    /// moving the others.
-    pub(crate) destinations: VecDeque<Destination>,
 }
 
 /// Segments of the journal that nothing needs any more, once what was copied out of them is safe.

@@ -11,7 +11,7 @@
 //! *shares a subscription?* `shares.rs`;
 //! *sends or gets QoS 2?* `exactly_once.rs`; *vanishes?* `wills.rs`; *who gets a message?*
 //! `fan_out.rs`, `rules.rs`, `parts.rs`; *how does it reach them?* `deliver.rs`, `encode.rs`; *where does it
-//! wait?* `bodies.rs`; *how does a function run?* `calls.rs`; *what does a deployment
+//! wait?* `stored.rs`, `bodies.rs`; *how does a function run?* `calls.rs`; *what does a deployment
 //! change?* `deploy.rs`; *what survives?* `record/`,
 //! `recover/`; *what when the disk fails?* `outage.rs`; *what happens when its time has come?* `timers.rs`;
 //! *why did it not arrive?* `flow.rs`, `explain.rs`.
@@ -49,6 +49,7 @@ mod session;
 mod share_groups;
 mod shares;
 mod stalled;
+mod stored;
 mod subscribe;
 mod timers;
 mod views;

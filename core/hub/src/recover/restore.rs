@@ -13,12 +13,13 @@ use crate::Hub;
 use crate::bodies::message_of;
 use crate::counter::Counter;
 use crate::exactly_once::{KeptIds, ReceivedId, SentId};
-use crate::hub::{Ack, Stored};
+use crate::hub::Ack;
 use crate::ledger::{Kept, Ledger};
 use crate::record::{Destination, Record};
 use crate::session::{
     Delivery, Keeper, KeptSubscription, StoredDelivery, SubscriptionIds, Waiting,
 };
+use crate::stored::Stored;
 use crate::timers::Timer;
 
 /// Leaves out sessions that a newer one of the same client replaced. The record of their end can be
