@@ -330,6 +330,8 @@ fn a_filter_that_is_there_many_times_brings_what_is_retained_once() {
 
 /// Each SUBSCRIBE makes the hub look at all that is retained: a client that sends thousands of them at
 /// once has to let others have their turn.
+///
+/// Proves a part of: MQT-4.
 #[test]
 fn subscriptions_to_all_that_is_retained_are_taken_a_few_in_each_turn() {
     let mut bed = Bed::broker();

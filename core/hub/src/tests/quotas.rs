@@ -31,6 +31,7 @@ fn refusal(version: Version) -> &'static str {
     }
 }
 
+/// Proves a part of: MQT-4.
 #[test]
 fn the_bytes_of_the_filters_of_a_session_have_a_bound() {
     for version in BOTH {
@@ -86,6 +87,7 @@ fn group(name: &str) -> String {
     long(&format!("$share/{name}/a"), 100)
 }
 
+/// Proves a part of: MQT-4.
 #[test]
 fn the_bytes_of_all_groups_have_a_bound() {
     for version in BOTH {

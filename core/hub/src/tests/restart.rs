@@ -28,6 +28,8 @@ fn retain_qos_1(bed: &mut Bed, sender: Slot, topics: &[&str]) {
 }
 
 /// The retained configuration of a device: it subscribes once, and never again.
+///
+/// Proves a part of: MQT-2.
 #[test]
 fn a_retained_message_of_qos_1_on_its_way_to_a_kept_session_survives_a_crash() {
     for version in BOTH {

@@ -54,6 +54,7 @@ fn n_sessions(bed: &Bed) -> usize {
     bed.hub.by_serial.len()
 }
 
+/// Proves a part of: MQT-4.
 #[test]
 fn a_client_that_comes_and_goes_a_thousand_times_needs_few_timers() {
     for asks in EACH {
