@@ -96,11 +96,22 @@ impl Session<'_> {
             }
         }
         self.hub.stop();
+        self.show_rest()?;
         self.say(Tint::Dim, "stopped")?;
         Ok(Exit::Ok)
     }
 
+    /// Shows what waited for more to come of it.
+    fn show_rest(&mut self) -> anyhow::Result<()> {
+        let width = self.screen.width();
+        for line in self.view.rest(width) {
+            self.screen.line(&line)?;
+        }
+        Ok(())
+    }
+
     fn hub_ended(&mut self, end: ExitStatus) -> anyhow::Result<Exit> {
+        self.show_rest()?;
         if end.success() {
             self.say(Tint::Dim, "the hub was stopped")?;
             return Ok(Exit::Ok);
