@@ -120,7 +120,7 @@ goals that are not reached.
   takes 4 %. A program that does nothing but write 145 bytes to each of 100 sockets with send(2) took
   2.9 us for each (2.8 to 3.0) in an hour in which the hub took 3.2 and mosquitto 4.8: 0.61 times
   mosquitto's, more than the goal. With one io_uring_enter(2) for all 100 it took the same (2.7 to
-  3.1): what costs is what the kernel does for each, not entering it. So io_uring was not taken.
+  3.5, median 2.9): what costs is what the kernel does for each, not entering it. So io_uring was not taken.
 * *Latency.* A message wakes the hub, then the receiver; the hub makes three system calls for it:
   wait, receive, send. 68 % of the hub's time is in the kernel, the greatest part in switching
   tasks. 24 % is the hub's own code in many small pieces, the largest 3 %; about a tenth of those
@@ -142,8 +142,9 @@ Ratios depend on the machine. On 28 November 2026 the same benchmark ran on an I
 that other machines kept busy, where system calls are cheap (three runs, load 2). There the hub had, beside
 mosquitto in the same run: fan-in QoS 0 21x, QoS 1 6.6x, after fdatasync 2.7x; devices 2.2x at 0.45 of
 the processor time; fan-out 15x, 20x, QoS 1 13x; with 1 outstanding 0.67 and 0.48 of the processor time;
-p50 0.9 and 1.0, p99 0.9 and 1.1; connects 1.5x one after the other, 0.74x a hundred at a time. An older
-build of the hub, alternating with this one on that machine, was as fast.
+p50 0.9 and 1.0, p99 0.9 and 1.1; connects 1.5x one after the other, 0.74x a hundred at a time. A build of
+the hub from before that day, alternating with this one on that machine, was as fast at fan-in QoS 1
+and devices; the other scenarios were not compared.
 ";
 
 #[cfg(test)]
