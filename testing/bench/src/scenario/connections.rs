@@ -1,7 +1,7 @@
 //! Many clients that connect, subscribe and then say nothing.
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,9 +49,7 @@ pub(crate) fn storm(broker: &Broker, effort: Effort, count: u32) -> Result<Vec<S
     let wave = |numbers: Range<u32>| {
         let first = open.len();
         for number in numbers.clone() {
-            let mut socket = TcpStream::connect(broker.address())?;
-            socket.set_nodelay(true)?;
-            socket.set_read_timeout(Some(HANDSHAKE))?;
+            let mut socket = connect_to(broker.address())?;
             socket.write_all(&packets(number).0)?;
             open.push(socket);
         }
@@ -83,9 +81,7 @@ pub(crate) fn tls(broker: &Broker, effort: Effort, count: u32) -> Result<Vec<Sam
             let (connect, subscribe) = packets(number);
             let name = "localhost".try_into().context("the name of the server")?;
             let mut session = ClientConnection::new(Arc::clone(&config), name)?;
-            let mut socket = TcpStream::connect(address)?;
-            socket.set_nodelay(true)?;
-            socket.set_read_timeout(Some(HANDSHAKE))?;
+            let mut socket = connect_to(address)?;
             let mut stream = Stream::new(&mut session, &mut socket);
             handshake(&mut stream, &connect, packet::CONNACK)?;
             handshake(&mut stream, &subscribe, packet::SUBACK)?;
@@ -124,6 +120,13 @@ fn measure(
         Sample { quantity: Quantity::CpuMicros, value: cpu.as_secs_f64() * 1e6 / each },
         Sample { quantity: Quantity::KibEach, value: grown / each / 1024.0 },
     ])
+}
+
+fn connect_to(address: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(HANDSHAKE))?;
+    Ok(socket)
 }
 
 fn packets(number: u32) -> (Vec<u8>, Vec<u8>) {
