@@ -13,8 +13,8 @@ use tomte_mqtt::connection::ConnectionLimits;
 use crate::Hub;
 use crate::connection::{CloseReason, Connection, Slot};
 use crate::counter::Counter;
-use crate::exactly_once::KeptIds;
 use crate::flow::FlowEvent;
+use crate::packet_ids::KeptIds;
 use crate::record::{Destination, Record};
 use crate::session::{Keeper, Owner, Session, StoredDelivery, Waiting};
 use crate::timers::Timer;
@@ -437,7 +437,7 @@ impl Hub {
             match waiting {
                 Waiting::Stored(StoredDelivery { message, qos, retain, .. }) => {
                     self.counters.add(Counter::DropSessionEnded);
-                    let gone = Destination::Session { session: session.serial, qos, retain };
+                    let gone = Destination::session(session.serial, qos, retain);
                     self.done(message, &gone);
                 }
                 Waiting::Whole(delivery) => match &delivery.keeper {

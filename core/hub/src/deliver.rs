@@ -10,18 +10,18 @@ use tomte_mqtt::session::Redelivery;
 use crate::calls::millis;
 use crate::counter::Counter;
 use crate::encode::{Encoder, append_kept};
-use crate::exactly_once::withdraw;
 use crate::flow::{Hop, HopKind};
 use crate::match_set::MatchedSession;
-use crate::record::Destination;
+use crate::packet_ids::withdraw;
+use crate::record::{Destination, SentAs};
 use crate::session::{Delivery, Keeper, Session, StoredDelivery, Waiting};
 use crate::{Hub, Slot};
 
 /// What became of one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is in the connection's buffer.
-    Sent,
+    /// It is in the connection's buffer. Of one that the record of the message is to say it: as what.
+    Sent(Option<SentAs>),
     /// It waits in the session's queue.
     Queued,
     /// QoS 0, and the client is away.
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     /// Tells whether the receiver has it, or will.
     pub(crate) fn is_taken(self) -> bool {
-        matches!(self, Self::Sent | Self::Queued)
+        matches!(self, Self::Sent(_) | Self::Queued)
     }
 }
 
@@ -76,7 +76,7 @@ impl Hub {
             self.dirty.push(slot);
         }
         self.counters.add(Counter::Delivered);
-        Outcome::Sent
+        Outcome::Sent(None)
     }
 
     /// Sends a QoS 1 or 2 delivery now, or queues it.
@@ -111,10 +111,7 @@ impl Hub {
             self.dirty.push(slot);
         }
         self.counters.add(Counter::Delivered);
-        if delivery.qos == QoS::ExactlyOnce {
-            self.keep_sending(index, slot, packet_id, &delivery);
-        }
-        Outcome::Sent
+        Outcome::Sent(self.sent_at_once(index, slot, packet_id, &delivery))
     }
 
     fn push(&mut self, now: Time, index: u32, delivery: Delivery) -> Outcome {
@@ -257,7 +254,7 @@ impl Hub {
             Waiting::Whole(delivery) => self.release(serial, delivery),
             Waiting::Stored(StoredDelivery { message, qos, retain, .. }) => {
                 self.flow.closed(*message);
-                let kept = Destination::Session { session: serial, qos: *qos, retain: *retain };
+                let kept = Destination::session(serial, *qos, *retain);
                 self.done(*message, &kept);
             }
         }
@@ -269,7 +266,7 @@ impl Hub {
         match (&delivery.keeper, serial) {
             (Keeper::Session, Some(session)) => {
                 let (qos, retain) = (delivery.qos, delivery.retain);
-                let kept = Destination::Session { session, qos, retain };
+                let kept = Destination::session(session, qos, retain);
                 self.done(delivery.message.id, &kept);
             }
             (Keeper::Share(filter), _) => self.share_done(filter, delivery),
@@ -284,7 +281,7 @@ impl Hub {
             Keeper::Nobody => {}
             Keeper::Session => {
                 let (qos, retain) = (delivery.qos, delivery.retain);
-                let kept = Destination::Session { session: serial, qos, retain };
+                let kept = Destination::session(serial, qos, retain);
                 self.done(delivery.message.id, &kept);
             }
             Keeper::Hold(..) => self.hold_done(delivery),
@@ -318,19 +315,15 @@ impl Hub {
                 }
             };
             let Some(body) = body.cloned() else { break };
-            let (delivery, dup) = match session.queue.pop(now, &mut expired) {
-                Some(Waiting::Whole(delivery)) => (delivery, false),
-                Some(Waiting::Stored(waiting)) => {
-                    // A message of QoS 2 that had left is found with its identifier.
-                    let dup = waiting.may_have_left && waiting.qos == QoS::AtLeastOnce;
-                    (waiting.with(body, &session.subscriptions), dup)
-                }
+            let delivery = match session.queue.pop(now, &mut expired) {
+                Some(Waiting::Whole(delivery)) => delivery,
+                Some(Waiting::Stored(waiting)) => waiting.with(body, &session.subscriptions),
                 None => break,
             };
             let Some(packet_id) = session.machine.send(delivery.qos, delivery.clone()) else {
                 break;
             };
-            if !append_kept(now, connection, &delivery, packet_id, dup) {
+            if !append_kept(now, connection, &delivery, packet_id, false) {
                 withdraw(&mut session.machine, delivery.qos, packet_id);
                 let serial = session.serial;
                 self.counters.add(Counter::DropTooLarge);
@@ -340,10 +333,8 @@ impl Hub {
             }
             self.counters.add(Counter::Delivered);
             self.mark_dirty(slot);
-            if delivery.qos == QoS::ExactlyOnce {
-                self.keep_sending(index, slot, packet_id, &delivery);
-            }
-            self.trace_outcome(now, delivery.message.id, index, Outcome::Sent);
+            self.keep_sending(index, slot, packet_id, &delivery);
+            self.trace_outcome(now, delivery.message.id, index, Outcome::Sent(None));
         }
         self.drop_expired(now, index, &expired);
         self.fetch_for_window(index);
@@ -426,6 +417,7 @@ impl Hub {
         };
         let refused = ack.reason.is_failure().then_some(ack.reason);
         self.client_has(now, index, &delivery, refused);
+        self.forget_sent(index, ack.packet_id);
         self.pump(now, index);
     }
 
@@ -488,7 +480,7 @@ impl Hub {
         }
         let queued = self.sessions[index as usize].as_ref().map_or(0, |s: &Session| s.queue.len());
         let (verdict, detail, bad) = match outcome {
-            Outcome::Sent => ("sent", String::new(), false),
+            Outcome::Sent(_) => ("sent", String::new(), false),
             Outcome::Queued => ("queued", format!("{queued} in the queue of its session"), false),
             Outcome::Offline => ("dropped", "QoS 0, and the client is away".to_owned(), true),
             Outcome::SlowReader => {

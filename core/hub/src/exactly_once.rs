@@ -8,77 +8,17 @@
 //! Between two packets stands the record that must be safe before the second one leaves, for
 //! sessions that outlive their connection. Others need none: they end with the process.
 
-use std::collections::BTreeMap;
-
-use tomte_base::{MessageId, QoS, Time};
+use tomte_base::{MessageId, Time};
 use tomte_mqtt::codec::{self, Packet, ReasonCode, Version};
 use tomte_mqtt::session::{Pubrec, Qos2Receive};
 
 use crate::counter::Counter;
 use crate::fan_out::Receipt;
 use crate::hub::{Ack, AckKind};
-use crate::ledger::{Kept, Ledger};
+use crate::packet_ids::ReceivedId;
 use crate::record::Record;
-use crate::session::{Delivery, Keeper, Session};
+use crate::session::Session;
 use crate::{CloseReason, Hub, Slot};
-
-/// A QoS 2 message on its way to the client, with its record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SentId {
-    pub(crate) message: MessageId,
-    pub(crate) order: u64,
-    pub(crate) released: bool,
-    pub(crate) kept: Kept,
-}
-
-/// A QoS 2 message of the client that is not released yet, with its record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReceivedId {
-    /// None when it was received before the last restart.
-    pub(crate) message: Option<MessageId>,
-    pub(crate) kept: Kept,
-}
-
-/// The packet identifiers of QoS 2 that the journal keeps for one session.
-#[derive(Default)]
-pub(crate) struct KeptIds {
-    pub(crate) sent: BTreeMap<u16, SentId>,
-    pub(crate) received: BTreeMap<u16, ReceivedId>,
-}
-
-impl KeptIds {
-    /// The record of a message on its way.
-    pub(crate) fn sent_record(session: u64, packet_id: u16, sent: &SentId) -> Record {
-        let SentId { message, order, released, .. } = *sent;
-        if released {
-            Record::Released { session, packet_id, message, order }
-        } else {
-            Record::Sending { session, packet_id, message, order }
-        }
-    }
-
-    /// The session ended, and its records mean nothing any more.
-    pub(crate) fn forget_all(self, ledger: &mut Ledger<Ack>) {
-        let sent = self.sent.into_values().map(|sent| sent.kept);
-        let received = self.received.into_values().map(|received| received.kept);
-        for kept in sent.chain(received) {
-            ledger.forget(kept);
-        }
-    }
-}
-
-/// Takes back a delivery that was put in flight and cannot be sent.
-pub(crate) fn withdraw(
-    machine: &mut tomte_mqtt::session::Session<Delivery>,
-    qos: QoS,
-    packet_id: u16,
-) {
-    if qos == QoS::ExactlyOnce {
-        let _withdrawn = machine.on_pubrec(packet_id, true);
-    } else {
-        let _withdrawn = machine.on_puback(packet_id);
-    }
-}
 
 impl Hub {
     /// Notes the packet identifier of a QoS 2 message. Tells whether the message is new and must
@@ -165,37 +105,6 @@ impl Hub {
         self.acknowledge(Ack { slot, serial, kind: AckKind::Pubcomp, packet_id, reason });
     }
 
-    /// A QoS 2 message is in the buffer of its connection: it leaves when the journal has its
-    /// packet identifier, because the client knows it by nothing else.
-    pub(crate) fn keep_sending(
-        &mut self,
-        index: u32,
-        slot: Slot,
-        packet_id: u16,
-        delivery: &Delivery,
-    ) {
-        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
-            return;
-        };
-        if !session.is_persistent() {
-            return self.leaves_group(slot, delivery);
-        }
-        let (order, message) = (self.ledger.appended().next().0, delivery.message.id);
-        let mut sent = SentId { message, order, released: false, kept: Kept::default() };
-        let record = KeptIds::sent_record(session.serial, packet_id, &sent);
-        sent.kept = self.ledger.keep(|out| record.encode(out));
-        session.ids.sent.insert(packet_id, sent);
-        self.gate(slot);
-    }
-
-    /// A message leaves for a session that ends with the process: no other member of its group may
-    /// get it after a restart (MQTT-4.8.2-5).
-    fn leaves_group(&mut self, slot: Slot, delivery: &Delivery) {
-        let Keeper::Share(filter) = &delivery.keeper else { return };
-        self.share_done(filter, delivery);
-        self.gate(slot);
-    }
-
     /// A client has a QoS 2 message, or refused it.
     pub(crate) fn on_pubrec(&mut self, now: Time, slot: Slot, ack: &codec::Ack<'_>) {
         let Some(connection) = self.connection(slot) else { return };
@@ -241,29 +150,6 @@ impl Hub {
             // The answer to a PUBREL that was sent twice.
             Err(_) => {}
         }
-    }
-
-    fn keep_released(&mut self, index: u32, packet_id: u16) {
-        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
-            return;
-        };
-        let Some(sent) = session.ids.sent.get_mut(&packet_id) else { return };
-        self.ledger.forget(sent.kept);
-        sent.released = true;
-        sent.order = self.ledger.appended().next().0;
-        let record = KeptIds::sent_record(session.serial, packet_id, sent);
-        sent.kept = self.ledger.keep(|out| record.encode(out));
-    }
-
-    /// The packet identifier of an outbound message is free again.
-    pub(crate) fn keep_completed(&mut self, index: u32, packet_id: u16) {
-        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
-            return;
-        };
-        let Some(sent) = session.ids.sent.remove(&packet_id) else { return };
-        self.ledger.forget(sent.kept);
-        let record = Record::Completed { session: session.serial, packet_id };
-        self.ledger.note(|out| record.encode(out));
     }
 
     /// Answers as soon as the journal has what it led to, in the order of the questions.

@@ -13,6 +13,7 @@ use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::Hub;
 use crate::counter::Counter;
+use crate::deliver::Outcome;
 use crate::encode::Encoder;
 use crate::flow::{FlowEvent, Hop, HopKind};
 use crate::match_set::MatchSet;
@@ -307,10 +308,16 @@ impl Hub {
             self.flow.opened(lazy.id);
             let outcome = self.send_acknowledged(now, matched.session, delivery, &mut encoder);
             self.trace_outcome(now, lazy.id, matched.session, outcome);
-            if !outcome.is_taken() {
-                self.flow.closed(lazy.id);
-            } else if persistent {
-                durable.push(Destination::Session { session: serial, qos, retain });
+            let sent = match outcome {
+                Outcome::Sent(sent) => sent,
+                Outcome::Queued => None,
+                _ => {
+                    self.flow.closed(lazy.id);
+                    continue;
+                }
+            };
+            if persistent {
+                durable.push(Destination::Session { session: serial, qos, retain, sent });
             }
         }
         if !set.shares.is_empty() {

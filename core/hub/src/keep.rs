@@ -7,9 +7,9 @@ use std::ops::Range;
 use tomte_base::LogPosition;
 
 use crate::Hub;
-use crate::exactly_once::KeptIds;
 use crate::hub::Ack;
 use crate::ledger::{Kept, Ledger};
+use crate::packet_ids::KeptIds;
 use crate::record::{self, Record};
 use crate::session::Session;
 

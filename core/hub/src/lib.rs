@@ -38,6 +38,7 @@ mod keep;
 mod ledger;
 mod match_set;
 mod outage;
+mod packet_ids;
 mod parts;
 mod password;
 mod publish;

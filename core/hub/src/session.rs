@@ -8,8 +8,8 @@ use tomte_base::{DeviceName, Message, MessageId, QoS, Source, Time, TopicFilter,
 use tomte_broker::Queue;
 
 use crate::Slot;
-use crate::exactly_once::KeptIds;
 use crate::ledger::Kept;
+use crate::packet_ids::KeptIds;
 use crate::share_groups::is_shared;
 use crate::wills::KeptWill;
 
@@ -146,8 +146,6 @@ pub(crate) struct StoredDelivery {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: SubscriptionIds,
-    /// It may have been on its way when the hub stopped.
-    pub(crate) may_have_left: bool,
 }
 
 /// The identifiers of the subscriptions that chose a message.
@@ -178,7 +176,6 @@ impl From<Delivery> for Waiting {
                 qos,
                 retain,
                 subscription_ids: SubscriptionIds::Known(subscription_ids),
-                may_have_left: false,
             })
         } else {
             Self::Whole(Delivery { message, qos, retain, keeper, subscription_ids })
@@ -220,7 +217,7 @@ pub(crate) struct Session {
     pub(crate) ends: Time,
     /// Its record in the journal, for sessions that outlive their connection.
     pub(crate) kept: Option<Kept>,
-    /// Packet identifiers of QoS 2 in the journal.
+    /// Packet identifiers in the journal.
     pub(crate) ids: KeptIds,
     /// The will of its last connection, while its delay runs.
     pub(crate) will: Option<Box<KeptWill>>,

@@ -26,7 +26,7 @@ use crate::encode::Encoder;
 use crate::fan_out::Lazy;
 use crate::flow::{Hop, HopKind};
 use crate::match_set::{Key, MatchSet, MatchedSession};
-use crate::record::{self, Destination, Record};
+use crate::record::{self, Destination, Record, SentAs};
 use crate::session::{Delivery, Keeper, Session, Subscription};
 use crate::share_groups::{Member, Share, is_shared, matched_filter};
 
@@ -146,7 +146,8 @@ impl Hub {
             self.trace_outcome(now, lazy.id(), index, outcome);
             if outcome.is_taken() {
                 if is_kept && !self.is_over_with(index, qos, outcome) {
-                    durable.extend(self.share_destination(index, &filter, qos, retain));
+                    let sent = if let Outcome::Sent(sent) = outcome { sent } else { None };
+                    durable.extend(self.share_destination(index, &filter, (qos, retain, sent)));
                 }
                 return;
             }
@@ -160,7 +161,8 @@ impl Hub {
     fn is_over_with(&self, index: u32, qos: QoS, outcome: Outcome) -> bool {
         let session = self.sessions.get(index as usize).and_then(Option::as_ref);
         let is_persistent = session.is_some_and(Session::is_persistent);
-        let has_left = outcome == Outcome::Sent && qos == QoS::ExactlyOnce && !is_persistent;
+        let has_left =
+            matches!(outcome, Outcome::Sent(_)) && qos == QoS::ExactlyOnce && !is_persistent;
         qos == QoS::AtMostOnce || has_left
     }
 
@@ -168,11 +170,10 @@ impl Hub {
         &self,
         index: u32,
         filter: &TopicFilter,
-        qos: QoS,
-        retain: bool,
+        (qos, retain, sent): (QoS, bool, Option<SentAs>),
     ) -> Option<Destination> {
         let session = self.sessions.get(index as usize)?.as_ref()?.serial;
-        Some(Destination::Share { filter: filter.clone(), session, qos, retain })
+        Some(Destination::Share { filter: filter.clone(), session, qos, retain, sent })
     }
 
     /// Chooses who of a group gets the next message: a member that can take it now, else one that
@@ -242,7 +243,7 @@ impl Hub {
         while let Some(member) = self.choose_member(&passing, message.qos, may_have) {
             let qos = message.qos.min(member.options.qos);
             let retain = message.retain && member.options.retain_as_published;
-            let destination = self.share_destination(member.session, filter, qos, retain);
+            let destination = self.share_destination(member.session, filter, (qos, retain, None));
             if self.hand_over(now, &member, delivery, (qos, retain), destination) {
                 self.counters.add(Counter::PassedOn);
                 self.pump(now, member.session);
@@ -310,7 +311,8 @@ impl Hub {
     /// A group needs a message no more.
     pub(crate) fn share_done(&mut self, filter: &TopicFilter, delivery: &Delivery) {
         let Delivery { qos, retain, .. } = *delivery;
-        let destination = Destination::Share { filter: filter.clone(), session: 0, qos, retain };
+        let (filter, session, sent) = (filter.clone(), 0, None);
+        let destination = Destination::Share { filter, session, qos, retain, sent };
         self.done(delivery.message.id, &destination);
     }
 

@@ -242,7 +242,7 @@ impl Hub {
         self.next_message = id.next();
         let message = Arc::new(Message { id, ..(*delivery.message).clone() });
         let (qos, retain) = (delivery.qos, delivery.retain);
-        self.store(&message, vec![Destination::Session { session, qos, retain }], None);
+        self.store(&message, vec![Destination::session(session, qos, retain)], None);
         Delivery { message, keeper: Keeper::Session, ..delivery }
     }
 

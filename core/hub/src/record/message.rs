@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use tomte_base::{
-    CallId, DeviceName, FunctionName, Message, MessageId, Properties, Source, Time, TopicFilter,
-    TopicName,
+    CallId, DeviceName, FunctionName, Message, MessageId, Properties, QoS, Source, Time,
+    TopicFilter, TopicName,
 };
 
 use super::fields::{Reader, Writer};
-use super::{BadRecord, Destination};
+use super::{BadRecord, Destination, SentAs};
 
 /// Destinations for which room is made before they are read.
 const MOST_RESERVED: u32 = 64;
@@ -76,10 +76,10 @@ impl Writer<'_> {
 
     pub(super) fn destination(&mut self, destination: &Destination) {
         match destination {
-            Destination::Session { session, qos, retain } => {
+            Destination::Session { session, qos, retain, sent } => {
                 self.u8(0);
                 self.u64(*session);
-                self.u8(*qos as u8 | u8::from(*retain) << 2);
+                self.way(*qos, *retain, *sent);
             }
             Destination::Call { function, call, route } => {
                 self.u8(1);
@@ -92,12 +92,21 @@ impl Writer<'_> {
                 self.bytes(device.as_str().as_bytes());
                 self.u64(until.0);
             }
-            Destination::Share { filter, session, qos, retain } => {
+            Destination::Share { filter, session, qos, retain, sent } => {
                 self.u8(3);
                 self.bytes(filter.as_bytes());
                 self.u64(*session);
-                self.u8(*qos as u8 | u8::from(*retain) << 2);
+                self.way(*qos, *retain, *sent);
             }
+        }
+    }
+
+    /// How a delivery goes to a session. One that has not left takes one byte.
+    fn way(&mut self, qos: QoS, retain: bool, sent: Option<SentAs>) {
+        self.u8(qos as u8 | u8::from(retain) << 2 | u8::from(sent.is_some()) << 3);
+        if let Some(SentAs { packet_id, order }) = sent {
+            self.0.extend_from_slice(&packet_id.to_le_bytes());
+            self.u64(order);
         }
     }
 }
@@ -107,7 +116,7 @@ impl Reader<'_> {
         let id = MessageId(self.number("message number")?);
         let topic = self.parsed("topic", TopicName::new)?;
         let payload = Bytes::copy_from_slice(self.bytes("payload")?);
-        let (qos, retain) = self.qos_and_retain()?;
+        let (qos, retain, _) = self.way_bits()?;
         Ok(Message {
             id,
             topic,
@@ -121,6 +130,13 @@ impl Reader<'_> {
             hops: self.u8("hops")?,
             cause: Some(self.u64("cause")?).filter(|id| *id != u64::MAX).map(MessageId),
         })
+    }
+
+    /// The quality of service, the retain flag, and whether more follows.
+    pub(super) fn way_bits(&mut self) -> Result<(QoS, bool, bool), BadRecord> {
+        let bits = self.u8("quality of service")?;
+        let qos = QoS::from_bits(bits & 3).ok_or_else(|| self.bad("quality of service"))?;
+        Ok((qos, bits & 4 != 0, bits & 8 != 0))
     }
 
     pub(super) fn source(&mut self) -> Result<Source, BadRecord> {
@@ -168,8 +184,8 @@ impl Reader<'_> {
         match self.u8("destination")? {
             0 => {
                 let session = self.number("session")?;
-                let (qos, retain) = self.qos_and_retain()?;
-                Ok(Destination::Session { session, qos, retain })
+                let (qos, retain, sent) = self.way()?;
+                Ok(Destination::Session { session, qos, retain, sent })
             }
             1 => Ok(Destination::Call {
                 function: self.parsed("function", FunctionName::new)?,
@@ -183,10 +199,20 @@ impl Reader<'_> {
             3 => {
                 let filter = self.parsed("filter", TopicFilter::new)?;
                 let session = self.u64("session")?;
-                let (qos, retain) = self.qos_and_retain()?;
-                Ok(Destination::Share { filter, session, qos, retain })
+                let (qos, retain, sent) = self.way()?;
+                Ok(Destination::Share { filter, session, qos, retain, sent })
             }
             _ => Err(self.bad("destination")),
         }
+    }
+
+    fn way(&mut self) -> Result<(QoS, bool, Option<SentAs>), BadRecord> {
+        let (qos, retain, has_left) = self.way_bits()?;
+        let mut sent = None;
+        if has_left {
+            let packet_id = self.packet_id()?;
+            sent = Some(SentAs { packet_id, order: self.number("order")? });
+        }
+        Ok((qos, retain, sent))
     }
 }

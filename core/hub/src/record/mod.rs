@@ -110,12 +110,15 @@ pub enum Record {
         /// The first record that still counts.
         before: LogPosition,
     },
-    /// A QoS 2 message is about to leave for a session under this packet identifier.
+    /// A message is about to leave for a session under this packet identifier: one of QoS 2, or one
+    /// of QoS 1 that had waited.
     Sending {
         /// The session.
         session: u64,
         /// The packet identifier.
         packet_id: u16,
+        /// The quality of service of the delivery.
+        qos: QoS,
         /// The message.
         message: MessageId,
         /// Its place among those of the session: smaller ones were sent before.
@@ -132,7 +135,8 @@ pub enum Record {
         /// Its place among those of the session: smaller ones were released before.
         order: u64,
     },
-    /// A packet identifier of an outbound QoS 2 message is free again.
+    /// A packet identifier of an outbound message is free again. After QoS 1 [`Record::Done`] says
+    /// as much.
     Completed {
         /// The session.
         session: u64,
@@ -238,6 +242,8 @@ pub enum Destination {
         qos: QoS,
         /// Sent with the retain flag.
         retain: bool,
+        /// Where it left with QoS 1 as soon as it was accepted.
+        sent: Option<SentAs>,
     },
     /// A call of a function.
     Call {
@@ -266,10 +272,26 @@ pub enum Destination {
         qos: QoS,
         /// Sent with the retain flag.
         retain: bool,
+        /// Where it left with QoS 1 as soon as it was accepted, for a session that is kept.
+        sent: Option<SentAs>,
     },
 }
 
+/// As what a message left for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SentAs {
+    /// Its packet identifier.
+    pub packet_id: u16,
+    /// Its place among those of the session: smaller ones were sent before.
+    pub order: u64,
+}
+
 impl Destination {
+    /// A session that the message has not left for.
+    pub(crate) fn session(session: u64, qos: QoS, retain: bool) -> Self {
+        Self::Session { session, qos, retain, sent: None }
+    }
+
     /// Tells whether both mean the same receiver, whatever the way of delivery.
     #[must_use]
     pub fn same_receiver(&self, other: &Destination) -> bool {
@@ -377,8 +399,9 @@ impl Record {
                 w.u8(11);
                 w.u64(before.0);
             }
-            Self::Sending { session, packet_id, message, order } => {
-                w.session_packet(13, *session, *packet_id);
+            Self::Sending { session, packet_id, qos, message, order } => {
+                let tag = if *qos == QoS::ExactlyOnce { 13 } else { 25 };
+                w.session_packet(tag, *session, *packet_id);
                 w.u64(message.0);
                 w.u64(*order);
             }
@@ -559,7 +582,7 @@ impl Reader<'_> {
             }),
             12 => Ok(Record::SessionReturned { session: self.number("session")? }),
             11 => Ok(Record::Superseded { before: LogPosition(self.u64("position")?) }),
-            13..=18 => self.exactly_once(tag),
+            13..=18 | 25 => self.packet(tag),
             19 => Ok(Record::WillKept {
                 number: self.number("number of the will")?,
                 session: self.number("session")?,

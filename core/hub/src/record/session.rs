@@ -29,12 +29,6 @@ impl Reader<'_> {
         self.array("packet identifier").map(u16::from_le_bytes)
     }
 
-    pub(super) fn qos_and_retain(&mut self) -> Result<(QoS, bool), BadRecord> {
-        let bits = self.u8("quality of service")?;
-        let qos = QoS::from_bits(bits & 3).ok_or_else(|| self.bad("quality of service"))?;
-        Ok((qos, bits & 4 != 0))
-    }
-
     pub(super) fn subscribed(&mut self) -> Result<Record, BadRecord> {
         let session = self.number("session")?;
         let filter = self.parsed("filter", TopicFilter::new)?;
@@ -44,16 +38,17 @@ impl Reader<'_> {
         Ok(Record::Subscribed { session, filter, options })
     }
 
-    pub(super) fn exactly_once(&mut self, tag: u8) -> Result<Record, BadRecord> {
+    pub(super) fn packet(&mut self, tag: u8) -> Result<Record, BadRecord> {
         let (session, packet_id) = (self.number("session")?, self.packet_id()?);
         Ok(match tag {
-            13 | 14 => {
+            13 | 14 | 25 => {
                 let message = MessageId(self.number("message number")?);
                 let order = self.number("order")?;
-                if tag == 13 {
-                    Record::Sending { session, packet_id, message, order }
-                } else {
-                    Record::Released { session, packet_id, message, order }
+                let sending = |qos| Record::Sending { session, packet_id, qos, message, order };
+                match tag {
+                    13 => sending(QoS::ExactlyOnce),
+                    25 => sending(QoS::AtLeastOnce),
+                    _ => Record::Released { session, packet_id, message, order },
                 }
             }
             15 => Record::Completed { session, packet_id },

@@ -43,10 +43,16 @@ fn will() -> Will {
     }
 }
 
+fn sending(qos: QoS) -> Record {
+    Record::Sending { session: 1, packet_id: 65_535, qos, message: MessageId(7), order: 4 }
+}
+
 fn records() -> Vec<Record> {
     let filter = TopicFilter::new("a/+").unwrap();
     let options = Subscription::from_bits(0b0010_1101, 5).unwrap();
-    let session = Destination::Session { session: 1, qos: QoS::AtLeastOnce, retain: false };
+    let session = Destination::session(1, QoS::AtLeastOnce, false);
+    let left = Some(SentAs { packet_id: 65_535, order: 3 });
+    let sent = Destination::Session { session: 1, qos: QoS::AtLeastOnce, retain: true, sent: left };
     let call = Destination::Call {
         function: FunctionName::new("f").unwrap(),
         call: CallId(1 << 100),
@@ -58,6 +64,7 @@ fn records() -> Vec<Record> {
         session: 9,
         qos: QoS::ExactlyOnce,
         retain: true,
+        sent: left,
     };
     vec![
         Record::SessionOpened {
@@ -72,7 +79,7 @@ fn records() -> Vec<Record> {
         Record::Unsubscribed { session: 1, filter },
         Record::Accepted {
             message: message(),
-            destinations: vec![session.clone(), call, hold, share.clone()],
+            destinations: vec![session.clone(), call, hold, share.clone(), sent],
         },
         Record::Moved { message: MessageId(7), destination: share },
         Record::Done { message: MessageId(7), destination: session.clone() },
@@ -83,7 +90,8 @@ fn records() -> Vec<Record> {
         Record::Numbers { next_message: MessageId(8), next_session: 2 },
         Record::Superseded { before: LogPosition(3) },
         Record::SessionReturned { session: 1 },
-        Record::Sending { session: 1, packet_id: 65_535, message: MessageId(7), order: 4 },
+        sending(QoS::AtLeastOnce),
+        sending(QoS::ExactlyOnce),
         Record::Released { session: 1, packet_id: 1, message: MessageId(7), order: 5 },
         Record::Completed { session: 1, packet_id: 2 },
         Record::Received { session: 1, packet_id: 3 },
@@ -115,11 +123,7 @@ fn records() -> Vec<Record> {
         Record::AllAccepted { of: MessageId(6), packet: None, will: Some(9) },
         Record::Confirmed {
             message: MessageId(7),
-            destinations: vec![Destination::Session {
-                session: 1,
-                qos: QoS::AtLeastOnce,
-                retain: false,
-            }],
+            destinations: vec![Destination::session(1, QoS::AtLeastOnce, false)],
         },
     ]
 }

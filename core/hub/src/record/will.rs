@@ -22,7 +22,7 @@ impl Reader<'_> {
     pub(super) fn will(&mut self) -> Result<Will, BadRecord> {
         let topic = self.parsed("topic", TopicName::new)?;
         let payload = Bytes::copy_from_slice(self.bytes("payload")?);
-        let (qos, retain) = self.qos_and_retain()?;
+        let (qos, retain, _) = self.way_bits()?;
         let delay_s = self.u32("will delay")?;
         let expiry_s = self.option("expiry", |r| {
             let bytes = r.bytes("expiry")?.try_into().map_err(|_| r.bad("expiry"))?;

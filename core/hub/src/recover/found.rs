@@ -7,7 +7,7 @@ use tomte_base::{Message, MessageId, QoS, Time};
 
 use super::ReadMessage;
 use crate::ledger::Kept;
-use crate::record::Destination;
+use crate::record::{Destination, SentAs};
 use crate::session::{Delivery, Keeper, Session, matching_identifiers};
 
 /// A message, without what it says: that stays in the journal.
@@ -30,14 +30,14 @@ pub(super) struct FoundMessage {
 pub(super) enum Place {
     /// From a queue.
     Waits,
-    /// It is on its way with QoS 2.
+    /// It is on its way.
     InFlight,
     /// It has it, although the record of that was torn off.
     Over,
 }
 
-/// A message of QoS 2 on its way to a session.
-pub(super) enum OnItsWay {
+/// What is found of a message that had left for a session.
+pub(super) enum Left {
     Message(Delivery),
     /// Its record cannot be read.
     Unreadable,
@@ -48,7 +48,7 @@ pub(super) enum OnItsWay {
 pub(super) struct Elsewhere {
     /// One for each destination.
     places: Vec<Place>,
-    /// The destinations that name a session and get the message with QoS 2, by the session's number.
+    /// The destinations that name a session, by the session's number.
     by_session: Vec<(u64, usize)>,
     /// The destinations that are holds.
     holds: Vec<usize>,
@@ -61,12 +61,11 @@ impl Elsewhere {
         let (mut by_session, mut holds) = (Vec::new(), Vec::new());
         for (at, destination) in destinations.iter().enumerate() {
             match destination {
-                Destination::Session { session, qos: QoS::ExactlyOnce, .. }
-                | Destination::Share { session, qos: QoS::ExactlyOnce, .. } => {
+                Destination::Session { session, .. } | Destination::Share { session, .. } => {
                     by_session.push((*session, at));
                 }
                 Destination::Hold { .. } => holds.push(at),
-                _ => {}
+                Destination::Call { .. } => {}
             }
         }
         by_session.sort_unstable();
@@ -93,12 +92,23 @@ impl FoundMessage {
     }
 
     /// The first destination that `session` stands for and that is not accounted for yet: itself, a
-    /// group of which it is a member, or the hold of its device.
-    fn destination_of(&mut self, session: &Session) -> Option<usize> {
+    /// group of which it is a member, or the hold of its device. `as_sent` tells it from others by its
+    /// quality of service and by what its record says of its leaving.
+    fn destination_of(
+        &mut self,
+        session: &Session,
+        as_sent: (QoS, Option<SentAs>),
+    ) -> Option<usize> {
         self.elsewhere();
         let elsewhere = self.elsewhere.as_deref()?;
         let waits = |at: &usize| elsewhere.places[*at] == Place::Waits;
-        let named = elsewhere.named(session.serial).find(waits);
+        let named = elsewhere.named(session.serial).filter(waits).find(|at| {
+            matches!(
+                self.destinations[*at],
+                Destination::Session { qos, sent, .. } | Destination::Share { qos, sent, .. }
+                    if (qos, sent) == as_sent
+            )
+        });
         let held = elsewhere.holds.iter().copied().filter(waits).find(|at| {
             matches!(
                 &self.destinations[*at],
@@ -110,7 +120,7 @@ impl FoundMessage {
 
     /// A session has the message, although the record of that was torn off.
     pub(super) fn is_over_for(&mut self, session: &Session) {
-        if let Some(at) = self.destination_of(session) {
+        if let Some(at) = self.destination_of(session, (QoS::ExactlyOnce, None)) {
             self.elsewhere().places[at] = Place::Over;
         }
     }
@@ -131,12 +141,13 @@ impl FoundMessage {
 
     /// Puts the message in flight to `session`, if it is for it. What cannot be read is over: the
     /// client may have it, and gets it under no other identifier.
-    pub(super) fn in_flight(
+    pub(super) fn left_for(
         &mut self,
         session: &Session,
+        as_sent: (QoS, Option<SentAs>),
         read: &mut ReadMessage<'_>,
-    ) -> Option<OnItsWay> {
-        let at = self.destination_of(session)?;
+    ) -> Option<Left> {
+        let at = self.destination_of(session, as_sent)?;
         let (retain, keeper) = match &self.destinations[at] {
             Destination::Session { retain, .. } => (*retain, Keeper::Session),
             Destination::Share { filter, retain, .. } => (*retain, Keeper::Share(filter.clone())),
@@ -150,14 +161,14 @@ impl FoundMessage {
         }
         let Some(message) = elsewhere.body.clone() else {
             elsewhere.places[at] = Place::Over;
-            return Some(OnItsWay::Unreadable);
+            return Some(Left::Unreadable);
         };
         elsewhere.places[at] = Place::InFlight;
         let subscription_ids = match &keeper {
             Keeper::Share(filter) => session.identifier(filter),
             _ => matching_identifiers(&session.subscriptions, &message.topic),
         };
-        let qos = QoS::ExactlyOnce;
-        Some(OnItsWay::Message(Delivery { message, qos, retain, keeper, subscription_ids }))
+        let qos = as_sent.0;
+        Some(Left::Message(Delivery { message, qos, retain, keeper, subscription_ids }))
     }
 }

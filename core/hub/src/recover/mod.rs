@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tomte_base::{LogPosition, Message, MessageId, Time, TopicFilter, TopicName};
 
-use crate::exactly_once::SentId;
 use crate::ledger::Kept;
+use crate::packet_ids::{SentId, SentPhase};
 use crate::record::{self, BadRecord, Destination, Record};
 use crate::session::{Owner, Subscription};
 use crate::wills::KeptWill;
@@ -147,13 +147,13 @@ impl Recovery {
                     session.received.remove(&packet_id);
                 }
             }
-            Record::Sending { session, packet_id, message, order } => {
-                let sent = SentId { message, order, released: false, kept };
-                self.sent(session, packet_id, sent);
+            Record::Sending { session, packet_id, qos, message, order } => {
+                let phase = SentPhase::Open(qos);
+                self.sent(session, packet_id, SentId { message, order, phase, kept });
             }
             Record::Released { session, packet_id, message, order } => {
-                let sent = SentId { message, order, released: true, kept };
-                self.sent(session, packet_id, sent);
+                let phase = SentPhase::Released;
+                self.sent(session, packet_id, SentId { message, order, phase, kept });
             }
             Record::Completed { session, packet_id } => {
                 if let Some(session) = self.sessions.get_mut(&session) {

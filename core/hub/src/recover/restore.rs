@@ -1,26 +1,29 @@
 //! From what the records say back to memory, before any listener opens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tomte_base::{LogPosition, Message, MessageId, QoS, Time, TopicFilter};
 use tomte_broker::SetOutcome;
 use tomte_mqtt::session::Phase;
 
-use super::found::{FoundMessage, OnItsWay, Place};
+use super::found::{FoundMessage, Left, Place};
 use super::{FoundReceived, FoundSession, ReadMessage, Recovery};
 use crate::Hub;
 use crate::bodies::message_of;
 use crate::counter::Counter;
-use crate::exactly_once::{KeptIds, ReceivedId, SentId};
 use crate::hub::Ack;
 use crate::ledger::{Kept, Ledger};
-use crate::record::{Destination, Record};
+use crate::packet_ids::{KeptIds, ReceivedId, SentId, SentPhase};
+use crate::record::{Destination, Record, SentAs};
 use crate::session::{
     Delivery, Keeper, KeptSubscription, StoredDelivery, SubscriptionIds, Waiting,
 };
 use crate::stored::Stored;
 use crate::timers::Timer;
+
+/// A message on its way to a session: its place among them, its packet identifier, how far it is.
+type OnItsWay = (u64, u16, Phase<Delivery>);
 
 /// Leaves out sessions that a newer one of the same client replaced. The record of their end can be
 /// missing: it was lost to a failed commit, and what was to make that good was torn by a crash.
@@ -38,7 +41,8 @@ fn newest_of_each_client(
             newest.get(&(found.owner.clone(), found.client_id.clone())) == Some(serial)
         });
     for (session, found) in replaced {
-        for sent in found.sent.values() {
+        let left = |sent: &&SentId| sent.phase != SentPhase::Open(QoS::AtLeastOnce);
+        for sent in found.sent.values().filter(left) {
             if let Some(message) = messages.get_mut(&sent.message) {
                 message.has_left_for(session);
             }
@@ -47,6 +51,23 @@ fn newest_of_each_client(
         ledger.note(|out| closed.encode(out));
     }
     current
+}
+
+/// What left for each session as it was accepted, by the session's number.
+fn sent_at_once(
+    messages: &BTreeMap<MessageId, FoundMessage>,
+) -> HashMap<u64, Vec<(MessageId, SentAs)>> {
+    let mut by_session: HashMap<u64, Vec<_>> = HashMap::new();
+    for found in messages.values() {
+        for destination in &found.destinations {
+            if let Destination::Session { session, sent: Some(sent), .. }
+            | Destination::Share { session, sent: Some(sent), .. } = destination
+            {
+                by_session.entry(*session).or_default().push((found.id, *sent));
+            }
+        }
+    }
+    by_session
 }
 
 impl Hub {
@@ -74,10 +95,12 @@ impl Hub {
         self.next_message = recovery.next_message.max(self.next_message);
         self.next_session = recovery.next_session.max(self.next_session);
         let mut messages = recovery.messages;
+        let mut at_once = sent_at_once(&messages);
         for (serial, found) in
             newest_of_each_client(recovery.sessions, &mut messages, &mut self.ledger)
         {
-            self.recover_session(now, serial, found, &mut messages, &mut read);
+            let at_once = at_once.remove(&serial).unwrap_or_default();
+            self.recover_session(now, serial, found, at_once, &mut messages, &mut read);
         }
         for (message, kept) in recovery.retained.into_values() {
             self.recover_retained(message, kept);
@@ -110,6 +133,7 @@ impl Hub {
         now: Time,
         serial: u64,
         found: FoundSession,
+        at_once: Vec<(MessageId, SentAs)>,
         messages: &mut BTreeMap<MessageId, FoundMessage>,
         read: &mut ReadMessage<'_>,
     ) {
@@ -127,7 +151,13 @@ impl Hub {
         session.ends = ends;
         self.timers.set(Timer::Session(serial), ends);
         self.recover_received(index, found.received);
-        self.recover_sent(index, found.sent, messages, read);
+        let mut restored = self.recover_sent_at_once(index, at_once, messages, read);
+        restored.extend(self.recover_sent(index, found.sent, &restored, messages, read));
+        restored.sort_unstable_by_key(|(order, packet_id, _)| (*order, *packet_id));
+        let session = self.sessions[index as usize].as_mut().expect("it was just added");
+        for (_, packet_id, phase) in restored {
+            session.machine.restore_in_flight(packet_id, phase);
+        }
     }
 
     /// Puts back the packet identifiers of QoS 2 that the client has not released.
@@ -148,58 +178,89 @@ impl Hub {
         }
     }
 
-    /// Puts back what was on its way with QoS 2, in the order of the first sending.
+    /// Finds what left for a session as it was accepted.
+    fn recover_sent_at_once(
+        &mut self,
+        index: u32,
+        found: Vec<(MessageId, SentAs)>,
+        messages: &mut BTreeMap<MessageId, FoundMessage>,
+        read: &mut ReadMessage<'_>,
+    ) -> Vec<OnItsWay> {
+        let Some(session) = self.sessions[index as usize].as_ref() else { return Vec::new() };
+        let mut on_their_way = Vec::new();
+        for (id, sent) in found {
+            let found = messages.get_mut(&id);
+            let as_sent = (QoS::AtLeastOnce, Some(sent));
+            if let Some(Left::Message(delivery)) =
+                found.and_then(|found| found.left_for(session, as_sent, read))
+            {
+                self.flow.opened(id);
+                on_their_way.push((sent.order, sent.packet_id, Phase::AtLeastOnce(delivery)));
+            }
+        }
+        on_their_way
+    }
+
+    /// Finds what has records of its own that it left for a session. An identifier in `taken` was
+    /// given to a later message: the one of the record is done with.
     fn recover_sent(
         &mut self,
         index: u32,
         found: BTreeMap<u16, SentId>,
+        taken: &[OnItsWay],
         messages: &mut BTreeMap<MessageId, FoundMessage>,
         read: &mut ReadMessage<'_>,
-    ) {
+    ) -> Vec<OnItsWay> {
+        let taken: HashSet<u16> = taken.iter().map(|(_, packet_id, _)| *packet_id).collect();
         let session = self.sessions[index as usize].as_mut().expect("it was just added");
         let mut in_order: Vec<_> = found.into_iter().collect();
         // One session may get a message twice, by a subscription of its own and by a group. What is
         // released may have no destination left, so that what is not chooses first.
-        in_order.sort_unstable_by_key(|(_, sent)| (sent.released, sent.order));
-        let mut restored = Vec::new();
+        in_order.sort_unstable_by_key(|(_, sent)| (sent.phase, sent.order));
+        let mut on_their_way = Vec::new();
         for (packet_id, mut sent) in in_order {
-            let message = messages.get_mut(&sent.message);
-            let phase = if sent.released {
-                if let Some(message) = message {
-                    message.is_over_for(session);
+            let message = messages.get_mut(&sent.message).filter(|_| !taken.contains(&packet_id));
+            let left = match sent.phase {
+                SentPhase::Released => {
+                    if let Some(message) = message {
+                        message.is_over_for(session);
+                    }
+                    Some(Phase::Released)
                 }
-                self.ledger.still_kept(sent.kept);
-                Phase::Released
-            } else {
-                match message.and_then(|found| found.in_flight(session, read)) {
-                    Some(OnItsWay::Message(delivery)) => {
-                        self.ledger.still_kept(sent.kept);
-                        self.flow.opened(delivery.message.id);
-                        Phase::ExactlyOnce(delivery)
-                    }
-                    // The client may have it, and must not take the next message with this identifier
-                    // for the same one: PUBREL frees it at both ends.
-                    Some(OnItsWay::Unreadable) => {
-                        sent.released = true;
-                        let record = KeptIds::sent_record(session.serial, packet_id, &sent);
-                        sent.kept = self.ledger.keep(|out| record.encode(out));
-                        Phase::Released
-                    }
-                    // It never left: the crash tore its message off.
-                    None => {
-                        let gone = Record::Completed { session: session.serial, packet_id };
-                        self.ledger.note(|out| gone.encode(out));
-                        continue;
+                SentPhase::Open(qos) => {
+                    match message.and_then(|found| found.left_for(session, (qos, None), read)) {
+                        Some(Left::Message(delivery)) => {
+                            self.flow.opened(delivery.message.id);
+                            Some(match qos {
+                                QoS::ExactlyOnce => Phase::ExactlyOnce(delivery),
+                                _ => Phase::AtLeastOnce(delivery),
+                            })
+                        }
+                        // The client may have it, and must not take the next message with this
+                        // identifier for the same one: PUBREL frees it at both ends.
+                        Some(Left::Unreadable) if qos == QoS::ExactlyOnce => {
+                            sent.phase = SentPhase::Released;
+                            let record = KeptIds::sent_record(session.serial, packet_id, &sent);
+                            sent.kept = self.ledger.keep(|out| record.encode(out));
+                            on_their_way.push((sent.order, packet_id, Phase::Released));
+                            session.ids.sent.insert(packet_id, sent);
+                            continue;
+                        }
+                        // It never left, and the crash tore its message off; or it is done with.
+                        Some(Left::Unreadable) | None => None,
                     }
                 }
             };
-            restored.push((sent.order, packet_id, phase));
+            let Some(phase) = left else {
+                let gone = Record::Completed { session: session.serial, packet_id };
+                self.ledger.note(|out| gone.encode(out));
+                continue;
+            };
+            self.ledger.still_kept(sent.kept);
+            on_their_way.push((sent.order, packet_id, phase));
             session.ids.sent.insert(packet_id, sent);
         }
-        restored.sort_unstable_by_key(|(order, ..)| *order);
-        for (_, packet_id, phase) in restored {
-            session.machine.restore_in_flight(packet_id, phase);
-        }
+        on_their_way
     }
 
     fn recover_message(&mut self, now: Time, found: FoundMessage, read: &mut ReadMessage<'_>) {
@@ -218,13 +279,12 @@ impl Hub {
             }
             let waits = place == Place::Waits
                 && match destination {
-                    Destination::Session { session, qos, retain } => {
+                    Destination::Session { session, qos, retain, .. } => {
                         let waiting = StoredDelivery {
                             message: id,
                             qos: *qos,
                             retain: *retain,
                             subscription_ids: SubscriptionIds::AsNow,
-                            may_have_left: false,
                         };
                         self.recover_waiting(*session, waiting, bytes as usize, expires)
                     }
@@ -241,21 +301,17 @@ impl Hub {
         }
     }
 
-    /// Puts a message back into the queue of a session. What was on its way with QoS 1 is among
-    /// them, so that the queue may pass its limits by that much. Tells whether the session is there.
+    /// Puts a message back into the queue of a session. Tells whether the session is there.
     fn recover_waiting(
         &mut self,
         session: u64,
-        mut waiting: StoredDelivery,
+        waiting: StoredDelivery,
         bytes: usize,
         expires: Time,
     ) -> bool {
         let Some(&index) = self.by_serial.get(&session) else { return false };
         self.flow.opened(waiting.message);
-        let most_on_their_way = usize::from(self.config.limits.receive_maximum);
         let session = self.session_mut(index).expect("the index is of a session");
-        // Those on their way were the oldest; the journal does not say how many there were.
-        waiting.may_have_left = session.queue.len() < most_on_their_way;
         session.queue.push_back(Waiting::Stored(waiting), bytes, expires);
         true
     }
@@ -269,7 +325,7 @@ impl Hub {
     ) -> bool {
         match destination {
             Destination::Session { .. } => false,
-            Destination::Share { filter, session, qos, retain } => {
+            Destination::Share { filter, session, qos, retain, .. } => {
                 self.recover_share(now, message, filter, (*session, *qos, *retain));
                 true
             }

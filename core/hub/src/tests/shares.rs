@@ -516,10 +516,10 @@ fn qos2_on_its_way_to_a_member_ends_with_it_after_a_crash() {
     assert_eq!(bed.received(first), expect);
     bed.crash(config(&[ALL], &[]));
     let first = connect(&mut bed, "", "first", 100, 3_600);
-    let expect = ["publish a/b 1 qos=2 id=2 dup", "publish a/b 1 qos=1 id=3 dup"];
+    let expect = ["publish a/b 1 qos=1 id=1 dup", "publish a/b 1 qos=2 id=2 dup"];
     assert_eq!(bed.received(first)[1..], expect);
     bed.step(first, Step::Pubrec, 2, ReasonCode::Success);
-    bed.puback(first, 3);
+    bed.puback(first, 1);
     assert_eq!(bed.received(first), ["pubrel 2 Success"]);
     bed.step(first, Step::Pubcomp, 2, ReasonCode::Success);
     bed.crash(config(&[ALL], &[]));

@@ -51,6 +51,17 @@ impl Bed {
         found
     }
 
+    /// The same: payload, packet identifier, DUP.
+    pub(in crate::tests) fn publishes(&mut self, slot: Slot) -> Vec<(String, u16, bool)> {
+        let mut found = Vec::new();
+        self.each(slot, |packet| {
+            if let Packet::Publish(p) = packet {
+                found.push((String::from_utf8_lossy(p.payload).into_owned(), p.packet_id, p.dup));
+            }
+        });
+        found
+    }
+
     /// Why the hub closed the connection; none while it is open.
     pub(in crate::tests) fn close_reason(&self, slot: Slot) -> Option<&CloseReason> {
         self.closed.iter().find(|(closed, _)| *closed == slot).map(|(_, reason)| reason)

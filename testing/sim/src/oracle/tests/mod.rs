@@ -134,7 +134,8 @@ impl Bed {
             hops: 0,
             cause: None,
         };
-        let to = Destination::Session { session: 1, qos: QoS::AtLeastOnce, retain: false };
+        let to =
+            Destination::Session { session: 1, qos: QoS::AtLeastOnce, retain: false, sent: None };
         self.write(Record::Accepted { message, destinations: vec![to] });
     }
 
