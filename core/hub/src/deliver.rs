@@ -251,7 +251,7 @@ impl Hub {
     /// A session needs a delivery of its queue no more.
     fn release_waiting(&mut self, serial: u64, waiting: &Waiting) {
         match waiting {
-            Waiting::Whole(delivery) => self.release(serial, delivery),
+            Waiting::Whole(delivery) => self.release(serial, delivery, None),
             Waiting::Stored(StoredDelivery { message, qos, retain, .. }) => {
                 self.flow.closed(*message);
                 let kept = Destination::session(serial, *qos, *retain);
@@ -275,18 +275,19 @@ impl Hub {
     }
 
     /// A session needs a delivery no more.
-    fn release(&mut self, serial: u64, delivery: &Delivery) {
+    fn release(&mut self, session: u64, delivery: &Delivery, sent: Option<SentAs>) {
         self.flow.closed(delivery.message.id);
-        match &delivery.keeper {
-            Keeper::Nobody => {}
-            Keeper::Session => {
-                let (qos, retain) = (delivery.qos, delivery.retain);
-                let kept = Destination::session(serial, qos, retain);
-                self.done(delivery.message.id, &kept);
+        let (qos, retain) = (delivery.qos, delivery.retain);
+        let kept = match &delivery.keeper {
+            Keeper::Nobody => return,
+            Keeper::Hold(..) => return self.hold_done(delivery),
+            Keeper::Session => Destination::Session { session, qos, retain, sent },
+            Keeper::Share(filter) => {
+                let filter = filter.clone();
+                Destination::Share { filter, session, qos, retain, sent }
             }
-            Keeper::Hold(..) => self.hold_done(delivery),
-            Keeper::Share(filter) => self.share_done(filter, delivery),
-        }
+        };
+        self.done(delivery.message.id, &kept);
     }
 
     /// Sends from the queue what the window and the buffer have room for.
@@ -328,7 +329,7 @@ impl Hub {
                 let serial = session.serial;
                 self.counters.add(Counter::DropTooLarge);
                 self.trace_outcome(now, delivery.message.id, index, Outcome::TooLarge);
-                self.release(serial, &delivery);
+                self.release(serial, &delivery, None);
                 continue;
             }
             self.counters.add(Counter::Delivered);
@@ -370,7 +371,7 @@ impl Hub {
             self.counters.add(Counter::DropTooLarge);
             self.trace_outcome(now, delivery.message.id, index, Outcome::TooLarge);
             // In this order: torn between, the message would wait again, under another identifier.
-            self.release(serial, &delivery);
+            self.release(serial, &delivery, None);
             return self.keep_completed(index, id);
         }
         self.counters.add(Counter::Delivered);
@@ -416,23 +417,25 @@ impl Hub {
             Err(_) => return,
         };
         let refused = ack.reason.is_failure().then_some(ack.reason);
-        self.client_has(now, index, &delivery, refused);
-        self.forget_sent(index, ack.packet_id);
+        let sent = self.forget_sent(index, ack.packet_id);
+        self.client_has(now, index, &delivery, refused, sent);
         self.pump(now, index);
     }
 
-    /// A client took a delivery or refused it for good: the session needs it no more.
+    /// A client took a delivery or refused it for good: the session needs it no more. `sent` is what a
+    /// record said of its leaving, where the end of that need not be told apart.
     pub(crate) fn client_has(
         &mut self,
         now: Time,
         index: u32,
         delivery: &Delivery,
         refused: Option<ReasonCode>,
+        sent: Option<SentAs>,
     ) {
         let Some(serial) = self.session_mut(index).map(|session| session.serial) else { return };
         self.counters.add(Counter::Acknowledged);
         self.trace_acknowledged(now, index, &delivery.message, refused);
-        self.release(serial, delivery);
+        self.release(serial, delivery, sent);
     }
 
     fn trace_acknowledged(

@@ -115,14 +115,14 @@ impl Hub {
         let reason = match session.machine.on_pubrec(packet_id, failed) {
             Ok(Pubrec::SendPubrel(delivery)) => {
                 self.keep_released(index, packet_id);
-                self.client_has(now, index, &delivery, None);
+                self.client_has(now, index, &delivery, None, None);
                 ReasonCode::Success
             }
             Ok(Pubrec::AlreadyReceived) if !failed => ReasonCode::Success,
             Ok(Pubrec::AlreadyReceived) => return,
             Ok(Pubrec::Ended(delivery)) => {
                 // In this order: torn between, the message would wait again, under another identifier.
-                self.client_has(now, index, &delivery, Some(ack.reason));
+                self.client_has(now, index, &delivery, Some(ack.reason), None);
                 self.keep_completed(index, packet_id);
                 return self.pump(now, index);
             }

@@ -162,13 +162,12 @@ impl Hub {
         self.ledger.note(|out| record.encode(out));
     }
 
-    /// A client has a message of QoS 1, and a record says that nobody owes it to it any more.
-    pub(crate) fn forget_sent(&mut self, index: u32, packet_id: u16) {
-        let Some(session) = self.sessions.get_mut(index as usize).and_then(Option::as_mut) else {
-            return;
-        };
-        if let Some(sent) = session.ids.sent.remove(&packet_id) {
-            self.ledger.forget(sent.kept);
-        }
+    /// A client has a message of QoS 1. Returns what a record of its own said of its leaving: the one
+    /// that says that nobody owes it to it any more is to end that too.
+    pub(crate) fn forget_sent(&mut self, index: u32, packet_id: u16) -> Option<SentAs> {
+        let session = self.sessions.get_mut(index as usize)?.as_mut()?;
+        let sent = session.ids.sent.remove(&packet_id)?;
+        self.ledger.forget(sent.kept);
+        Some(SentAs { packet_id, order: sent.order })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tomte_journal::{Disk, Fault, MemoryDisk, Operation, SyncMode};
 
 use crate::host::Host;
+use crate::network::ConnId;
 use crate::world::{Event, World};
 
 impl World {
@@ -14,10 +15,13 @@ impl World {
         self.tell(|| format!("the hub dies: {why}"));
         self.coverage.hit("crash");
         self.take_counters(&host);
-        let safe = host.durable.last;
+        let (safe, mut lost) = (host.durable.last, host.is_behind);
         drop(host);
         if self.settings.mode == SyncMode::Power && self.rng.chance(700) {
-            self.cut_power();
+            lost |= self.cut_power();
+        }
+        if lost {
+            self.oracle.on_identifiers_lost(ConnId(self.conns.len()));
         }
         self.renew_disk();
         self.workers.clear();
@@ -28,14 +32,15 @@ impl World {
                 // What was on its way may still arrive, or not.
                 let late = self.rng.span(Duration::from_millis(30));
                 self.conns[id].alive &= self.rng.chance(500);
-                self.after(late, Event::DownEnd(crate::network::ConnId(id)));
+                self.after(late, Event::DownEnd(ConnId(id)));
             }
         }
         let down = if self.calm { Duration::ZERO } else { self.rng.millis(1, 2_000) };
         self.after(down, Event::Recover);
     }
 
-    fn cut_power(&mut self) {
+    /// Tells whether bytes were lost.
+    fn cut_power(&mut self) -> bool {
         self.coverage.hit("crash: power cut");
         let mut lost = false;
         let rng = &mut self.rng;
@@ -52,6 +57,7 @@ impl World {
         if lost {
             self.coverage.hit("crash: a power cut lost bytes");
         }
+        lost
     }
 
     /// The same files without the faults that were to come.

@@ -39,6 +39,8 @@ pub(crate) struct Host {
     pub(crate) n_sent: u64,
     /// The journal is closed for writing, and somebody was called.
     pub(crate) is_poisoned: bool,
+    /// A commit failed, and what it lacked is not written yet.
+    pub(crate) is_behind: bool,
 }
 
 /// What the journal gave back.
@@ -107,6 +109,7 @@ impl Host {
             next_request: 1,
             n_sent: 0,
             is_poisoned: false,
+            is_behind: false,
         })
     }
 

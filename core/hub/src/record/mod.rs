@@ -135,8 +135,8 @@ pub enum Record {
         /// Its place among those of the session: smaller ones were released before.
         order: u64,
     },
-    /// A packet identifier of an outbound message is free again. After QoS 1 [`Record::Done`] says
-    /// as much.
+    /// A packet identifier of an outbound message is free again. Of one of QoS 1 [`Record::Done`] says
+    /// so.
     Completed {
         /// The session.
         session: u64,
@@ -242,7 +242,8 @@ pub enum Destination {
         qos: QoS,
         /// Sent with the retain flag.
         retain: bool,
-        /// Where it left with QoS 1 as soon as it was accepted.
+        /// Where it left with QoS 1 as soon as it was accepted. In [`Record::Done`]: where it had left
+        /// later, which ends with it.
         sent: Option<SentAs>,
     },
     /// A call of a function.

@@ -260,6 +260,12 @@ impl Recovery {
     }
 
     fn done(&mut self, message: MessageId, destination: &Destination) {
+        if let Destination::Session { session, sent: Some(sent), .. }
+        | Destination::Share { session, sent: Some(sent), .. } = destination
+            && let Some(found) = self.sessions.get_mut(session)
+        {
+            found.sent.remove(&sent.packet_id);
+        }
         let Some(found) = self.messages.get_mut(&message) else { return };
         record::remove_destination(&mut found.destinations, destination);
         if found.destinations.is_empty() {

@@ -47,6 +47,9 @@ impl World {
         if version == Version::V5 {
             connect.properties.receive_maximum = Some(receive_maximum);
             connect.properties.maximum_packet_bytes = largest;
+            if largest.is_some() {
+                self.oracle.on_small_packets(client.device, &client.id);
+            }
             connect.properties.session_expiry_seconds =
                 Some(if client.clean { 0 } else { client.expiry_s });
         }

@@ -80,7 +80,12 @@ impl World {
         let text = Self::word_of(publish.payload);
         let (qos, dup) = (publish.qos as u8, if publish.dup { ", again" } else { "" });
         let (topic, packet_id) = (publish.topic, publish.packet_id);
-        self.tell(|| format!("client-{index} receives {text} on {topic}, QoS {qos}{dup}"));
+        self.tell(|| {
+            format!("client-{index} receives {text} on {topic} as {packet_id}, QoS {qos}{dup}")
+        });
+        if publish.qos > QoS::AtMostOnce && is_current {
+            self.oracle.on_identified(id, publish, &mut self.coverage);
+        }
         if publish.qos == QoS::ExactlyOnce {
             // What a connection brings that the client has left is not acknowledged, and comes again.
             if !is_current {
@@ -145,6 +150,9 @@ impl World {
     pub(crate) fn acknowledge(&mut self, index: usize, id: ConnId, answer: Answer) {
         if self.clients[index].link.as_ref().is_none_or(|link| link.conn != id) {
             return;
+        }
+        if let Answer::Puback(packet_id) | Answer::Pubrec(packet_id) = answer {
+            self.oracle.on_delivery_answered(id, packet_id);
         }
         self.send(index, |out, version| match answer {
             Answer::Puback(id) => codec::encode_puback(out, version, &Ack::success(id)),

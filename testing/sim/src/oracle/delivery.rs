@@ -26,6 +26,8 @@ pub(super) struct Seen {
     newest: Option<ConnId>,
     /// How often the client forgot its session.
     pub(super) epoch: u32,
+    /// What the client has not answered, by packet identifier, and after how many crashes it came.
+    pub(super) open: HashMap<u16, (Option<Mark>, u64)>,
     /// Messages of QoS 2 all the way.
     pub(super) once: HashSet<(u32, u32, Mark)>,
 }

@@ -43,6 +43,8 @@ impl Oracle {
             expires: publish.properties.message_expiry_seconds().is_some(),
             cause,
         };
+        // A message of QoS 2 that was refused comes again as a new one: what the first promised is void.
+        self.pending.remove(&incoming.cause);
         let decision = self.take_message(now, incoming);
         self.expected.received += 1;
         match publish.qos {
@@ -119,7 +121,9 @@ impl Oracle {
 
     /// A client does not know of its session any more.
     pub(crate) fn on_session_forgotten(&mut self, device: Option<&'static str>, id: &str) {
-        self.seen.entry((device, id.to_owned())).or_default().epoch += 1;
+        let seen = self.seen.entry((device, id.to_owned())).or_default();
+        seen.epoch += 1;
+        seen.open.clear();
     }
 
     /// A message of QoS 2 all the way reaches a client once, as long as the client knows its session.

@@ -6,13 +6,14 @@
 //!
 //! *What is a promise?* `duties.rs`. *What does a client say?* `lines.rs`. *Who has subscribed?*
 //! `sessions.rs`. *Where does a message go?* `messages.rs`. *Is it new?* `exactly_once.rs`. *Which member of a
-//! group gets it?* `shares.rs`. *What is published for who vanished?* `wills.rs`. *What may leave the hub, and when?* `leaving.rs`. *What reached a client?*
+//! group gets it?* `shares.rs`. *Which message is it that an identifier stands for?* `identifiers.rs`. *What is published for who vanished?* `wills.rs`. *What may leave the hub, and when?* `leaving.rs`. *What reached a client?*
 //! `delivery.rs`. *Do the numbers add up?* `counting.rs`.
 
 mod counting;
 mod delivery;
 mod duties;
 mod exactly_once;
+mod identifiers;
 mod leaving;
 mod lines;
 mod messages;
@@ -80,6 +81,8 @@ pub(crate) struct Oracle {
     totals: BTreeMap<Counter, u64>,
     n_generations: u64,
     n_crashes: u64,
+    /// What came over earlier connections may have left with an identifier that the journal lost.
+    identified_from: ConnId,
     safe: u64,
     violation: Option<String>,
 }
@@ -113,6 +116,8 @@ impl Oracle {
             totals: BTreeMap::new(),
             n_generations: 0,
             n_crashes: 0,
+            // A message that cannot be read back is lost, and its identifier with it.
+            identified_from: ConnId(if settings.bad_read > 0 { usize::MAX } else { 0 }),
             safe: 0,
             violation: None,
         }
