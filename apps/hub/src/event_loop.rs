@@ -2,9 +2,10 @@
 //!
 //! One turn: wait; read every socket that has something into one shared buffer and hand it to the
 //! machine; take what other threads sent; commit the journal once; tell the machine that it is
-//! safe; carry out its effects; write every connection once. Acknowledgements therefore leave after
-//! the write that they wait for, at the price of one system call per turn and not per message
-//! (`docs/decisions/0003`).
+//! safe; carry out its effects; write every connection once; close those that are done. Acknowledgements
+//! therefore leave after the write that they wait for, at the price of one system call per turn and not
+//! per message (`docs/decisions/0003`). Nothing leaves before the records of its turn are written, and
+//! nothing that the machine does after that leaves in the same turn.
 
 mod accept;
 mod inbox;
@@ -102,6 +103,8 @@ pub(crate) struct EventLoop {
     next_request: u64,
     flow: Option<FlowSender>,
     dirty: Vec<Slot>,
+    /// Sockets that are closed once the output of the turn is written, or that failed with it.
+    closing: Vec<Slot>,
     stopping: Option<Time>,
     max_connections: usize,
     passwords: PasswordChecker,
@@ -155,6 +158,7 @@ impl EventLoop {
             next_request: 1,
             flow: None,
             dirty: Vec::new(),
+            closing: Vec::new(),
             stopping: None,
             max_connections: parts.max_connections,
             passwords,
@@ -195,6 +199,7 @@ impl EventLoop {
         self.commit(now);
         self.perform_effects(now);
         self.write_dirty(now);
+        self.close_closing(now);
         self.publish_flow();
         self.farewells.close_due(now);
         self.accept_again(now);
@@ -234,12 +239,11 @@ impl EventLoop {
             self.unread.push(slot);
         }
         if event.is_writable() && self.is_blocked(slot) {
-            self.write(now, Slot(slot));
+            self.hub.on_room(Slot(slot));
         }
     }
 
-    /// Tells whether the socket did not take all of its output. The others wait for the end of the
-    /// turn: a publisher's PUBACK would else be written before the message that it published.
+    /// Tells whether the socket did not take all of its output.
     fn is_blocked(&self, slot: u32) -> bool {
         self.sockets.get(slot as usize).and_then(Option::as_ref).is_some_and(|s| s.blocked)
     }
@@ -247,7 +251,11 @@ impl EventLoop {
     fn perform_effects(&mut self, now: Time) {
         for effect in self.hub.take_effects() {
             match effect {
-                Effect::Close(slot, reason) => self.begin_close(now, slot, reason),
+                // Another connection may have the slot by now.
+                Effect::Close(slot, reason) if self.hub.is_closing(slot) => {
+                    self.close_after_output(now, slot, reason);
+                }
+                Effect::Close(..) => {}
                 Effect::CheckPassword(check) => self.check_password(now, check),
                 Effect::Reply(reply) => self.reply(reply),
                 Effect::Fetch(to, wanted) => self.fetcher.fetch(to, wanted),

@@ -453,7 +453,7 @@ impl Hub {
                 },
             }
         }
-        self.give_back_held(returned);
+        self.give_back_held(now, returned);
         std::mem::take(&mut session.ids).forget_all(&mut self.ledger);
         // The end of the session ends the delay of its will too.
         if let Some(will) = session.will.take() {

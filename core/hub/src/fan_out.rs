@@ -296,13 +296,16 @@ impl Hub {
                 self.trace_outcome(now, lazy.id, matched.session, outcome);
                 continue;
             }
-            let persistent = session.is_persistent();
             let serial = session.serial;
+            let keeper = match session.is_persistent() {
+                true => Keeper::Session,
+                false => self.hold_behind(now, matched, qos, set),
+            };
             let delivery = Delivery {
                 message: Arc::clone(lazy.get()),
                 qos,
                 retain,
-                keeper: if persistent { Keeper::Session } else { Keeper::Nobody },
+                keeper: keeper.clone(),
                 subscription_ids: matched.ids.clone(),
             };
             self.flow.opened(lazy.id);
@@ -316,8 +319,12 @@ impl Hub {
                     continue;
                 }
             };
-            if persistent {
-                durable.push(Destination::Session { session: serial, qos, retain, sent });
+            match keeper {
+                Keeper::Session => {
+                    durable.push(Destination::Session { session: serial, qos, retain, sent });
+                }
+                Keeper::Hold(device, until) => durable.push(Destination::Hold { device, until }),
+                Keeper::Nobody | Keeper::Share(_) => {}
             }
         }
         if !set.shares.is_empty() {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tomte_base::{ByteSize, DeviceName, Message, MessageId, Time, TopicFilter};
+use tomte_base::{ByteSize, DeviceName, Message, MessageId, QoS, Time, TopicFilter};
 use tomte_broker::{Overflow, Push, Queue, QueueLimits};
 use tomte_route::Hold;
 
 use crate::Hub;
 use crate::counter::Counter;
 use crate::flow::{Hop, HopKind};
+use crate::match_set::{MatchSet, MatchedSession};
 use crate::record::Destination;
 use crate::session::{Delivery, Keeper};
 
@@ -132,6 +133,35 @@ impl Hub {
         self.holds = holds;
     }
 
+    /// Who keeps a message of QoS 1 on its way to a session that ends with its connection, which may be
+    /// dead while nobody knows it: the hold of its device, if a route has one and no other session of the
+    /// device gets the message. One of QoS 2 could come twice, and is dropped with its session.
+    pub(crate) fn hold_behind(
+        &self,
+        now: Time,
+        matched: &MatchedSession,
+        qos: QoS,
+        set: &MatchSet,
+    ) -> Keeper {
+        let device_of = |matched: &MatchedSession| {
+            let session = self.sessions.get(matched.session as usize)?.as_ref()?;
+            session.owner.device()
+        };
+        let is_asked = qos == QoS::AtLeastOnce && self.journal_is_whole();
+        let Some(device) = device_of(matched).filter(|_| is_asked) else { return Keeper::Nobody };
+        let routes = self.config.table.routes();
+        let routes = self.chosen.devices.iter().map(|index| &routes[*index as usize]);
+        let rule = routes
+            .filter(|route| matches!(&route.to, tomte_route::Destination::Device(d) if d == device))
+            .find_map(|route| route.on_unavailable);
+        let Some(rule) = rule else { return Keeper::Nobody };
+        let mut others = set.sessions.iter().filter(|other| other.session != matched.session);
+        if others.any(|other| device_of(other) == Some(device)) {
+            return Keeper::Nobody;
+        }
+        Keeper::Hold(device.clone(), now + rule.hold)
+    }
+
     /// Puts a message into the hold of a device after a restart.
     pub(crate) fn recover_hold(
         &mut self,
@@ -148,9 +178,10 @@ impl Hub {
     }
 
     /// Puts back into their holds what a session that ended had not delivered, in its order.
-    pub(crate) fn give_back_held(&mut self, deliveries: Vec<Delivery>) {
+    pub(crate) fn give_back_held(&mut self, now: Time, deliveries: Vec<Delivery>) {
         for delivery in deliveries.into_iter().rev() {
             let Keeper::Hold(device, until) = &delivery.keeper else { continue };
+            self.flow.hop(delivery.message.id, || held_again(now, device));
             let rule = self.hold_rule(device);
             let message = held(device, &delivery.message, *until);
             self.holds.give_back(device, message, *until, &rule);
@@ -185,6 +216,17 @@ impl Hub {
             bad: true,
         });
         self.hold_done(delivery);
+    }
+}
+
+fn held_again(at: Time, device: &DeviceName) -> Hop {
+    Hop {
+        at,
+        kind: HopKind::Hold,
+        subject: device.to_string(),
+        verdict: "held",
+        detail: "the connection ended before the device had acknowledged it".to_owned(),
+        bad: false,
     }
 }
 

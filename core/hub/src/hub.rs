@@ -444,6 +444,12 @@ impl Hub {
         !self.dirty.is_empty() || !self.effects.is_empty() || self.ledger.is_urgent()
     }
 
+    /// Tells whether the machine has asked for the end of a connection.
+    #[must_use]
+    pub fn is_closing(&self, slot: Slot) -> bool {
+        self.connection(slot).is_some_and(|connection| connection.closing.is_some())
+    }
+
     /// Tells whether the bytes that wait for a connection may leave: what they tell the client is
     /// safe in the journal.
     #[must_use]
@@ -458,6 +464,12 @@ impl Hub {
         let settled = self.ledger.settled();
         let connection = self.connection_mut(slot).filter(|connection| connection.gate <= settled);
         connection.map(|connection| &mut connection.out)
+    }
+
+    /// The socket takes bytes again: the connection is among those of the next [`Hub::take_dirty`]. To
+    /// write at once would let out what the records of this turn must come before.
+    pub fn on_room(&mut self, slot: Slot) {
+        self.mark_dirty(slot);
     }
 
     /// The host wrote what waited, and there is room again: sends what had to wait for it.

@@ -155,6 +155,12 @@ impl Hub {
         }
     }
 
+    /// Tells whether the journal has all that it must have, as far as anybody knows.
+    #[must_use]
+    pub fn journal_is_whole(&self) -> bool {
+        self.outage == Outage::Whole
+    }
+
     /// Tells whether a client's message is to be refused, for which the routes have chosen receivers:
     /// the journal would have to keep it, and cannot. Then nobody gets it.
     pub(crate) fn cannot_keep(

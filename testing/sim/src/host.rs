@@ -41,6 +41,8 @@ pub(crate) struct Host {
     pub(crate) is_poisoned: bool,
     /// A commit failed, and what it lacked is not written yet.
     pub(crate) is_behind: bool,
+    /// Sockets that are closed once the output of the turn is written.
+    pub(crate) closing: Vec<Slot>,
 }
 
 /// What the journal gave back.
@@ -110,6 +112,7 @@ impl Host {
             n_sent: 0,
             is_poisoned: false,
             is_behind: false,
+            closing: Vec::new(),
         })
     }
 

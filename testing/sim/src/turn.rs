@@ -62,6 +62,9 @@ impl World {
             .unwrap_or_default()
             .into_iter()
             .partition(|input| matches!(input, Input::Synced(_)));
+        if let Some(host) = &self.host {
+            self.oracle.on_turn(host.hub.journal_is_whole());
+        }
         for input in inputs {
             self.take_input(input);
         }
@@ -115,8 +118,8 @@ impl World {
             Input::Bytes(conn, bytes) => self.read(conn, &bytes),
             Input::Closed(conn) => self.close(conn, &CloseReason::Lost),
             Input::Writable(conn) => {
-                if let Some(slot) = self.conns[conn.0].slot {
-                    self.write(slot);
+                if let (Some(slot), Some(host)) = (self.conns[conn.0].slot, &mut self.host) {
+                    host.hub.on_room(slot);
                 }
             }
             Input::Deploy(table) => self.deploy(table),
@@ -266,11 +269,13 @@ impl World {
         let Some(host) = &mut self.host else { return };
         match effect {
             Effect::Close(slot, reason) => {
+                if !host.hub.is_closing(slot) {
+                    return;
+                }
                 let Some(socket) = host.socket(slot) else { return };
                 socket.closing = Some(reason);
-                // It may have to wait for the journal before it is closed; nobody listens meanwhile.
                 self.oracle.on_closing(socket.conn);
-                self.write(slot);
+                host.closing.push(slot);
             }
             Effect::Reply(reply) => {
                 let known = host.requests.iter().position(|request| *request == reply.request);
@@ -303,6 +308,15 @@ impl World {
         if let Some(host) = &mut self.host {
             host.hub.take_dirty(&mut dirty);
         }
+        let is_closing = |world: &mut Self, slot| {
+            let socket = world.host.as_mut().and_then(|host| host.socket(slot));
+            socket.is_none_or(|socket| socket.closing.is_some())
+        };
+        dirty.retain(|slot| !is_closing(self, *slot));
+        // Those that are to be closed come last: what the hub makes of that is for the next turn.
+        dirty.extend(
+            self.host.as_mut().map(|host| std::mem::take(&mut host.closing)).unwrap_or_default(),
+        );
         for slot in dirty {
             self.write(slot);
             if crash == Some(CrashPoint::InOutput) && self.rng.chance(500) {

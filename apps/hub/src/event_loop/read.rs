@@ -110,9 +110,9 @@ impl EventLoop {
         }
         if let Some(reason) = received.end {
             self.count_websocket(&reason);
-            self.begin_close(now, Slot(slot), reason);
+            self.close_after_output(now, Slot(slot), reason);
         } else if has_answer {
-            self.write(now, Slot(slot));
+            self.hub.on_room(Slot(slot));
         }
     }
 

@@ -9,37 +9,56 @@ use super::EventLoop;
 const IDLE_OUTPUT_BYTES: usize = 0;
 
 impl EventLoop {
-    /// Closes the socket once its last output is written.
-    pub(super) fn begin_close(&mut self, now: Time, slot: Slot, reason: CloseReason) {
+    /// Closes the socket at the end of the turn, once its last output is written.
+    pub(super) fn close_after_output(&mut self, now: Time, slot: Slot, reason: CloseReason) {
         let Some(socket) = self.sockets.get_mut(slot.0 as usize).and_then(Option::as_mut) else {
             return;
         };
         tracing::debug!(slot = slot.0, %reason, "closing a connection");
         self.refusals.closed(now, &reason);
         socket.closing = Some(reason);
-        self.write(now, slot);
+        self.closing.push(slot);
     }
 
     pub(super) fn write_dirty(&mut self, now: Time) {
         let mut dirty = std::mem::take(&mut self.dirty);
         self.hub.take_dirty(&mut dirty);
         for slot in &dirty {
-            self.write(now, *slot);
+            let socket = self.sockets.get(slot.0 as usize).and_then(Option::as_ref);
+            if socket.is_some_and(|socket| socket.closing.is_none()) {
+                self.write(now, *slot);
+            }
         }
         self.dirty = dirty;
     }
 
-    pub(super) fn write(&mut self, now: Time, slot: Slot) {
+    /// Writes the last output of the sockets that are to be closed, and closes them. What the machine makes
+    /// of that is for the next turn.
+    pub(super) fn close_closing(&mut self, now: Time) {
+        for slot in std::mem::take(&mut self.closing) {
+            let socket = self.sockets.get(slot.0 as usize).and_then(Option::as_ref);
+            if let Some(reason) = socket.and_then(|socket| socket.closing.clone()) {
+                self.say_goodbye(slot);
+                self.close(now, slot, &reason);
+            }
+        }
+    }
+
+    /// A socket that is to be closed is not waited for: not for the journal, and not for a reader that is
+    /// too slow or gone.
+    fn say_goodbye(&mut self, slot: Slot) {
+        let socket = self.sockets.get_mut(slot.0 as usize).and_then(Option::as_mut);
+        let (Some(socket), true) = (socket, self.hub.may_write(slot)) else { return };
+        let Some(output) = self.hub.output(slot) else { return };
+        if matches!(socket.write(output), Ok(true)) {
+            socket.close_notify();
+        }
+    }
+
+    fn write(&mut self, now: Time, slot: Slot) {
         let Some(socket) = self.sockets.get_mut(slot.0 as usize).and_then(Option::as_mut) else {
             return;
         };
-        if !self.hub.may_write(slot) {
-            // What waits tells of something that is not safe yet; a goodbye does not wait for it.
-            if let Some(reason) = socket.closing.clone() {
-                self.close(now, slot, &reason);
-            }
-            return;
-        }
         let Some(output) = self.hub.output(slot) else { return };
         let (had_output, waiting) = (!output.is_empty(), output.len());
         let written = socket.write(output);
@@ -49,23 +68,18 @@ impl EventLoop {
         let progress = output.len() < waiting;
         let was_blocked = std::mem::replace(&mut socket.blocked, matches!(written, Ok(false)));
         match written {
-            Ok(true) => {
-                if let Some(reason) = socket.closing.clone() {
-                    socket.close_notify();
-                    self.close(now, slot, &reason);
-                } else if had_output {
-                    if was_blocked {
-                        self.hub.on_written(slot);
-                    }
-                    self.hub.on_writable(now, slot);
+            Ok(true) if had_output => {
+                if was_blocked {
+                    self.hub.on_written(slot);
                 }
+                self.hub.on_writable(now, slot);
             }
-            // A socket that is to be closed is not waited for: its reader is too slow or gone.
-            Ok(false) => match socket.closing.clone() {
-                Some(reason) => self.close(now, slot, &reason),
-                None => self.hub.on_unwritten(now, slot, progress),
-            },
-            Err(_) => self.close(now, slot, &CloseReason::Lost),
+            Ok(true) => {}
+            Ok(false) => self.hub.on_unwritten(now, slot, progress),
+            Err(_) => {
+                socket.closing = Some(CloseReason::Lost);
+                self.closing.push(slot);
+            }
         }
     }
 

@@ -223,6 +223,62 @@ fn what_was_held_comes_before_what_was_queued_later() {
     assert_eq!(bed.received(fan)[1..], ["publish a 1 qos=1 id=1 dup", "publish a 2 qos=1 id=2"]);
 }
 
+/// The plug of the fan is pulled: nobody knows it until the keep alive is over, and its session would
+/// end with what is on its way.
+///
+/// Proves a part of: EVT-12.
+#[test]
+fn what_a_device_with_a_hold_did_not_acknowledge_is_held_when_its_connection_ends() {
+    let table = || config_of(vec![held_for_fan()], &[]);
+    let returns = |bed: &mut Bed| {
+        let fan = bed.connect("fan", "f", true);
+        bed.subscribe(fan, "a", QoS::AtLeastOnce);
+        bed.received(fan)[2..].to_vec()
+    };
+    for dies in [false, true] {
+        let mut bed = Bed::new(table());
+        let lamp = bed.connect("lamp", "l", true);
+        let fan = bed.connect("fan", "f", true);
+        bed.subscribe(fan, "a", QoS::AtLeastOnce);
+        for id in 1..=3 {
+            bed.publish(lamp, "a", &id.to_string(), QoS::AtLeastOnce, id);
+        }
+        bed.puback(fan, 1);
+        if dies {
+            bed.crash(table());
+        } else {
+            bed.drop_connection(fan);
+        }
+        assert_eq!(bed.hub.counters().get(Counter::DropSessionEnded), 0);
+        let again = ["publish a 2 qos=1 id=1", "publish a 3 qos=1 id=2"];
+        assert_eq!(returns(&mut bed), again, "the hub dies: {dies}");
+        bed.advance(Duration::from_secs(700));
+        bed.crash(table());
+        assert_eq!(returns(&mut bed), [""; 0], "its time is over");
+    }
+}
+
+#[test]
+fn what_another_session_of_the_device_gets_or_came_with_qos_2_is_not_held_again() {
+    let fan = tomte_base::DeviceName::new("fan").unwrap();
+    for (others, qos) in [(&["f2"][..], QoS::AtLeastOnce), (&[], QoS::ExactlyOnce)] {
+        let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));
+        let lamp = bed.connect("lamp", "l", true);
+        let clients: Vec<_> =
+            others.iter().chain(&["f1"]).map(|id| bed.connect("fan", id, true)).collect();
+        for slot in &clients {
+            bed.subscribe(*slot, "a", QoS::ExactlyOnce);
+        }
+        bed.publish(lamp, "a", "1", qos, 1);
+        for slot in &clients {
+            bed.drop_connection(*slot);
+        }
+        assert_eq!(bed.hub.device(&fan).queued, 0, "{qos:?}");
+        let n_dropped = bed.hub.counters().get(Counter::DropSessionEnded);
+        assert_eq!(n_dropped, clients.len() as u64, "{qos:?}");
+    }
+}
+
 #[test]
 fn a_hold_that_was_given_back_still_ends_in_time() {
     let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));

@@ -65,6 +65,11 @@ impl Oracle {
         }
     }
 
+    /// The hub is about to take what came.
+    pub(crate) fn on_turn(&mut self, journal_is_whole: bool) {
+        self.journal_is_whole = journal_is_whole;
+    }
+
     /// A call that ran while the journal failed may have come and gone before it is safe.
     pub(super) fn has_run(&self, duty: &Duty) -> bool {
         matches!(duty, Duty::Call(name, mark)

@@ -6,7 +6,8 @@ use crate::mark::Mark;
 use crate::table::{Decision, second_topic};
 
 use super::duties::{Cause, Duty};
-use super::{Key, Oracle};
+use super::sessions::Kept;
+use super::{Key, Oracle, group_of};
 
 /// A message as the hub takes it.
 #[derive(Clone)]
@@ -165,7 +166,8 @@ impl Oracle {
         }
     }
 
-    /// Devices that surely have no session for the topic, and a route that holds it for them.
+    /// Devices for which a route holds what they do not get: they surely have no session for the topic,
+    /// or one that ends with its connection and gets the message with QoS 1.
     fn promise_holds(
         &self,
         incoming: &Incoming<'_>,
@@ -174,17 +176,40 @@ impl Oracle {
         duties: &mut Vec<Duty>,
     ) {
         for (device, is_held) in &decision.devices {
-            let mut sessions =
-                self.sessions.iter().filter(|((owner, _), _)| *owner == Some(*device));
-            let may_have_it = sessions.any(|(_, kept)| {
-                kept.is_uncertain
-                    || kept.subs.keys().any(|filter| topic_matches(filter, incoming.topic))
-            });
+            let sessions = self.sessions.iter().filter(|((owner, _), _)| *owner == Some(*device));
+            let able: Vec<_> = sessions
+                .filter(|(_, kept)| {
+                    kept.is_uncertain
+                        || kept.subs.keys().any(|filter| topic_matches(filter, incoming.topic))
+                })
+                .collect();
+            let must_be_held = match able[..] {
+                [] => self.unended.iter().all(|(owner, _)| *owner != Some(*device)),
+                [(key, kept)] => self.is_held_behind(incoming, key, kept),
+                _ => false,
+            };
             let duty = Duty::Held(device, mark);
-            if *is_held && !may_have_it && !duties.contains(&duty) {
+            if *is_held && must_be_held && !duties.contains(&duty) {
                 duties.push(duty);
             }
         }
+    }
+
+    /// Tells whether the only session of a device surely gets a message with QoS 1, and ends with its
+    /// connection.
+    fn is_held_behind(&self, incoming: &Incoming<'_>, key: &Key, kept: &Kept) -> bool {
+        let is_own = incoming.from.as_ref() == Some(key);
+        let subs = kept.subs.iter().filter(|(filter, _)| topic_matches(filter, incoming.topic));
+        let (mut qos, mut is_sure) = (QoS::AtMostOnce, true);
+        for (filter, sub) in subs {
+            qos = qos.max(sub.qos);
+            is_sure &= sub.is_confirmed && !(is_own && sub.no_local) && group_of(filter).is_none();
+        }
+        let is_there = kept.is_confirmed && !kept.is_uncertain && kept.left.is_none();
+        // Of the client's own one the lower is known, while two may be in force.
+        is_sure &= qos >= QoS::AtLeastOnce && incoming.qos == QoS::AtLeastOnce;
+        let is_held = self.journal_is_whole && !kept.is_persistent();
+        is_there && is_sure && is_held
     }
 
     /// A worker is given a call: some route must have led there.

@@ -51,6 +51,8 @@ pub(crate) struct Oracle {
     table: usize,
     limits: Limits,
     sessions: BTreeMap<Key, Kept>,
+    /// Sessions that a CONNECT ended and that a crash may bring back, as no CONNACK has left yet.
+    unended: BTreeSet<Key>,
     lines: HashMap<ConnId, Line>,
     published: HashMap<Mark, Published>,
     /// Promises that are made when something is acknowledged.
@@ -84,6 +86,8 @@ pub(crate) struct Oracle {
     /// What came over earlier connections may have left with an identifier that the journal lost.
     identified_from: ConnId,
     safe: u64,
+    /// The hub may keep what it takes.
+    journal_is_whole: bool,
     violation: Option<String>,
 }
 
@@ -94,6 +98,7 @@ impl Oracle {
             table,
             limits: settings.limits.clone(),
             sessions: BTreeMap::new(),
+            unended: BTreeSet::new(),
             lines: HashMap::new(),
             published: HashMap::new(),
             pending: HashMap::new(),
@@ -119,6 +124,7 @@ impl Oracle {
             // A message that cannot be read back is lost, and its identifier with it.
             identified_from: ConnId(if settings.bad_read > 0 { usize::MAX } else { 0 }),
             safe: 0,
+            journal_is_whole: true,
             violation: None,
         }
     }

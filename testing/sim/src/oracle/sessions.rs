@@ -79,7 +79,8 @@ impl Oracle {
         line.largest = connect.properties.maximum_packet_bytes.unwrap_or(u32::MAX);
         line.will = connect.will.as_ref().map(LeftWill::of);
         let found = self.sessions.remove(&key);
-        let resumes = found.as_ref().is_some_and(Kept::is_persistent) && !connect.clean_start;
+        let was_kept = found.as_ref().is_some_and(Kept::is_persistent);
+        let resumes = was_kept && !connect.clean_start;
         if let Some(old) = found.as_ref().and_then(|kept| kept.line)
             && let Some(old) = self.lines.get_mut(&old)
         {
@@ -89,6 +90,9 @@ impl Oracle {
         // One that came to its end is replaced, even if no CONNACK tells the client so.
         let found =
             found.filter(|kept| !connect.clean_start && kept.is_persistent() && kept.is_alive(now));
+        if !resumes && was_kept {
+            self.unended.insert(key.clone());
+        }
         let must_be_present = found.as_ref().is_some_and(|kept| kept.is_confirmed);
         let begins = found.is_none();
         *self.begun.entry(key.clone()).or_default() += u64::from(begins);
@@ -196,6 +200,7 @@ impl Oracle {
         }
         if !present {
             kept.is_uncertain = false;
+            self.unended.remove(&key);
         }
         kept.is_confirmed = true;
         kept.left = None;
