@@ -35,6 +35,15 @@ impl Session {
         self.kept = Some(ledger.keep(|out| opened.encode(out)));
     }
 
+    /// Tells whether parts of it that are read back only after its record stand before `position`.
+    pub(crate) fn has_parts_before(&self, position: LogPosition) -> bool {
+        let subscriptions = self.subscriptions.iter().filter_map(|subscription| subscription.kept);
+        let sent = self.ids.sent.values().map(|sent| sent.kept);
+        let received = self.ids.received.values().map(|received| received.kept);
+        let mut parts = subscriptions.chain(sent).chain(received);
+        parts.any(|kept| kept.position < position)
+    }
+
     /// Writes those of its subscriptions, messages on their way and its will that `choose` takes.
     pub(crate) fn write_parts(&mut self, ledger: &mut Ledger<Ack>, choose: impl Fn(&Kept) -> bool) {
         for subscription in &mut self.subscriptions {

@@ -6,7 +6,7 @@ use std::fmt;
 use tomte_base::Time;
 
 /// Events that are kept.
-const KEPT: usize = 40_000;
+const KEPT: usize = 400;
 
 /// The last events of a run, with the moment of each.
 #[derive(Debug, Default)]

@@ -158,6 +158,13 @@ impl Hub {
         for (_, packet_id, phase) in restored {
             session.machine.restore_in_flight(packet_id, phase);
         }
+        // A crash tore the rest of it off as it was written again: the parts stand before it, and would
+        // mean nothing once the first record of the session is gone.
+        if session.has_parts_before(found.kept.position) {
+            session.rewrite(&mut self.ledger);
+            let left = Record::SessionLeft { session: serial, ends };
+            self.ledger.note(|out| left.encode(out));
+        }
     }
 
     /// Puts back the packet identifiers of QoS 2 that the client has not released.

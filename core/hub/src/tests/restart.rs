@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use tomte_broker::Overflow;
-use tomte_mqtt::codec::{Connect, PublishHead, RetainHandling, Subscription, Version};
+use tomte_mqtt::codec::{Connect, PublishHead, ReasonCode, RetainHandling, Subscription, Version};
 use tomte_route::{Hold, Overflow as HoldOverflow};
 
-use super::harness::{BOTH, Bed, QOS1, QOS2, R, config_of, limited, open, spec};
-use crate::{Config, Counter, Effect, Slot};
+use super::harness::{BOTH, Bed, QOS1, QOS2, R, Step, config_of, limited, open, spec};
+use crate::{Config, Counter, Effect, Record, Slot};
 
 /// Connects with a session that is kept; its client takes two messages at a time.
 fn narrow(bed: &mut Bed, client_id: &str) -> Slot {
@@ -218,6 +218,31 @@ fn identifiers_on_their_way_outlive_the_segment_that_had_them() {
     bed.crash(small());
     let receiver = bed.connect_kept("k", Version::V311);
     assert_eq!(bed.publishes(receiver), [("2", 2), ("3", 3)].map(sent_again));
+}
+
+/// The session is written again when its old segment is to go, and a crash tears off what follows.
+#[test]
+fn a_session_whose_rewriting_was_torn_is_whole_when_its_first_record_is_gone() {
+    let mut bed = Bed::broker();
+    let keeper = bed.connect_kept("k", Version::V5);
+    bed.subscribe(keeper, "a", QOS1);
+    let sender = bed.client(Version::V5, "s");
+    bed.publish(sender, "a", "1", QOS1, 1);
+    bed.publish(keeper, "b", "x", QOS2, 7);
+    bed.received(keeper);
+    let (first, opened) = bed.log[0].clone();
+    assert!(matches!(Record::decode(&opened), Ok(Record::SessionOpened { .. })));
+    let next = bed.log.last().unwrap().0.next();
+    bed.log.push((next, opened));
+    bed.crash(open());
+    bed.log.retain(|(position, _)| *position != first);
+    bed.crash(open());
+    let keeper = bed.connect_kept("k", Version::V5);
+    assert_eq!(bed.publishes(keeper), [sent_again(("1", 1))]);
+    bed.publish(keeper, "a", "2", QOS1, 1);
+    assert_eq!(bed.publishes(keeper), [sent(("2", 2))], "it is subscribed");
+    bed.step(keeper, Step::Pubrel, 7, ReasonCode::Success);
+    assert_eq!(bed.received(keeper), ["pubcomp 7 Success"], "the hub knows the message");
 }
 
 /// A message that a member of a group had on its way stays with it while its session is kept.

@@ -136,8 +136,11 @@ impl Oracle {
             && (publish.qos < published.qos || has_died || self.shares_device(key));
         // A drop is not written down before it is needed: a crash may bring the message back.
         let back = has_died && self.has_dropped();
+        // The copy on a second topic may be new where the message comes again: the table was another one.
+        let first = Mark { publisher: mark.maker(), ..mark };
+        let times = self.published.get(&first).map_or(published.times, |first| first.times);
         let last = self.seen.entry(key.clone()).or_default().last.entry(stream).or_default();
-        let (before, times) = (*last, published.times);
+        let before = *last;
         if !passed_on {
             *last = before.max(mark.number);
         }
