@@ -83,12 +83,13 @@ impl Oracle {
         (group, mark): (u32, Mark),
         published: &Published,
         publish: &Publish<'_>,
+        is_closed: bool,
     ) {
         let is_passed_on = self.may_be_passed_on(mark);
         let is_once = publish.qos == QoS::ExactlyOnce;
         let (first, once) =
             self.got_shared.entry((group, mark)).or_insert_with(|| (key.clone(), is_once));
-        if first != key && published.times == 1 && (*once || !is_passed_on) {
+        if first != key && published.times == 1 && (*once && !is_closed || !is_passed_on) {
             let first = first.1.clone();
             self.blame(|| format!("{first} and {} of one group receive {mark}", key.1));
         }
