@@ -106,6 +106,11 @@ impl World {
                     self.crash("right after its recovery");
                     return;
                 }
+                if !self.calm && self.rng.chance(self.settings.relapse) {
+                    self.coverage.hit("crash: soon after the recovery");
+                    let soon = self.rng.span(Duration::from_millis(100));
+                    self.after(soon, Event::Restart(self.incarnation));
+                }
                 self.note_ended_calls();
                 self.wake_hub(Duration::ZERO);
             }

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) stall: usize,
     /// A client never answers a delivery.
     pub(crate) forget_ack: usize,
+    /// The process dies again soon after it came back, for each time.
+    pub(crate) relapse: usize,
     /// A record cannot be read back, for each one that is.
     pub(crate) bad_read: usize,
     /// A worker does something else than answering.
@@ -57,6 +59,7 @@ impl Settings {
             n_acts: rng.range(80, 400),
             pause: Duration::from_millis(*rng.pick(&[5, 40, 300, 2_000])),
             crash: on(rng, 12),
+            relapse: on(rng, 250),
             always_torn: rng.chance(200),
             disk_fault: on(rng, 250),
             cut: on(rng, 300),

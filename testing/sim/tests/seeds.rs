@@ -38,6 +38,7 @@ const WANTED: &[(&str, u64)] = &[
     ("network: bytes to the hub were lost", 1_000),
     ("network: a stranger came", 300),
     ("session: taken over", 700),
+    ("crash: soon after the recovery", 150),
     ("delivery: sent again", 1_500),
     ("delivery: sent again under its identifier after a crash", 300),
     ("delivery: retained", 5_000),
