@@ -32,6 +32,8 @@ pub(crate) struct Socket {
     pub(crate) closing: Option<CloseReason>,
     /// The last write did not take everything; the system says when there is room again.
     pub(crate) blocked: bool,
+    /// It did so once: the system is asked to say when there is room. Most sockets always have it.
+    pub(crate) watches_room: bool,
     /// The handshake has told who is there.
     pub(crate) identified: bool,
     /// Who may stay that showed no certificate.
@@ -84,6 +86,7 @@ impl Socket {
             partial: Vec::new(),
             closing: None,
             blocked: false,
+            watches_room: false,
             without,
             origins: Arc::default(),
             has_more: false,

@@ -13,10 +13,13 @@ use tempfile::TempDir;
 use tomte_testkit::{Hub, free_port, peers};
 
 use crate::engine::Engine;
+use crate::usage::family_time;
 use crate::{packet, tls};
 
-/// How long a broker may take to its first CONNACK.
+/// How long a broker may take to its first CONNACK, and again until it is at rest.
 const START: Duration = Duration::from_secs(20);
+/// How long a broker must have next to nothing to do to be at rest.
+const QUIET: Duration = Duration::from_millis(400);
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,6 +98,24 @@ impl Broker {
     /// Returns its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Waits until it has done what it does after its first CONNACK: the hub asks interpreters for their
+    /// versions, which may take a core for a second.
+    ///
+    /// # Errors
+    /// Fails when it goes on working.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let (started, mut before) = (Instant::now(), family_time(self.pid)?);
+        while started.elapsed() < START {
+            std::thread::sleep(QUIET);
+            let now = family_time(self.pid)?;
+            if now - before < QUIET / 20 {
+                return Ok(());
+            }
+            before = now;
+        }
+        bail!("the broker is still at work {START:?} after its start")
     }
 
     /// Returns the time from its start to its first CONNACK.

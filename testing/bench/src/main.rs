@@ -67,6 +67,9 @@ fn measure(options: &Options, round: usize, number: usize, report: &mut Report) 
     for contestant in contestants.into_iter().filter(|one| scenario.admits(*one)) {
         let place = || format!("{} with {}", scenario.name, contestant.name());
         let broker = contestant.start(scenario.durability).with_context(place)?;
+        if options.effort == scenario::Effort::Full {
+            broker.settle().with_context(place)?;
+        }
         let samples = (scenario.run)(&broker, options.effort).with_context(place)?;
         let values: Vec<String> = samples
             .iter()

@@ -110,9 +110,8 @@ impl EventLoop {
             self.sockets.push(None);
             u32::try_from(self.sockets.len() - 1).expect("connections are bounded")
         });
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let token = Token(slot as usize);
-        if let Err(error) = self.poll.registry().register(socket.stream_mut(), token, interest) {
+        let (registry, token) = (self.poll.registry(), Token(slot as usize));
+        if let Err(error) = registry.register(socket.stream_mut(), token, Interest::READABLE) {
             self.free_slots.push(slot);
             return self.turn_away(now, "failed to watch a connection", error);
         }

@@ -1,5 +1,6 @@
 //! What leaves a socket, and how it is closed.
 
+use mio::{Interest, Token};
 use tomte_base::Time;
 use tomte_core_hub::{CloseReason, Slot};
 
@@ -75,8 +76,26 @@ impl EventLoop {
                 self.hub.on_writable(now, slot);
             }
             Ok(true) => {}
-            Ok(false) => self.hub.on_unwritten(now, slot, progress),
+            Ok(false) => {
+                self.hub.on_unwritten(now, slot, progress);
+                self.watch_room(slot);
+            }
             Err(_) => {
+                socket.closing = Some(CloseReason::Lost);
+                self.closing.push(slot);
+            }
+        }
+    }
+
+    /// Asks the system to say when the socket takes more.
+    fn watch_room(&mut self, slot: Slot) {
+        let socket = self.sockets.get_mut(slot.0 as usize).and_then(Option::as_mut);
+        let Some(socket) = socket.filter(|socket| !socket.watches_room) else { return };
+        let (token, interest) = (Token(slot.0 as usize), Interest::READABLE | Interest::WRITABLE);
+        match self.poll.registry().reregister(socket.stream_mut(), token, interest) {
+            Ok(()) => socket.watches_room = true,
+            Err(error) => {
+                tracing::error!(%error, "failed to watch a connection for room");
                 socket.closing = Some(CloseReason::Lost);
                 self.closing.push(slot);
             }

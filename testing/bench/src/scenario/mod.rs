@@ -216,7 +216,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "start",
-        title: "start: process to first CONNACK; memory (PSS) a second later",
+        title: "start: process to first CONNACK; memory (PSS) at rest",
         goals: &[Goal::Value(Quantity::Millis, 300.0), Goal::Value(Quantity::Mib, 15.0)],
         run: start::run,
         ..Scenario::USUAL
