@@ -1,5 +1,6 @@
 //! The loop with real sockets of the loopback and a machine that passes on everything.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -21,6 +22,25 @@ use crate::listener::{Admission, WithoutCertificate};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest packet but one byte.
 const LARGEST_HALF: usize = (1 << 20) - 1;
+/// Whoever subscribes gets what anybody publishes, and may leave much unread.
+const MANIFEST: &str = r#"
+[hub]
+name = "tested"
+
+[limits]
+output_buffer = "64MiB"
+
+[listeners]
+mqtt = { bind = "127.0.0.1:0", anonymous = true }
+
+[[routes]]
+name = "all"
+from = "anonymous"
+topic = "topic"
+to = "subscribers"
+"#;
+/// More bytes than the buffers of two sockets hold.
+const LATE_BYTES: usize = 32 << 20;
 /// CONNECT of MQTT 5 without a client identifier.
 const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x05\x02\0\0\0\0\0";
 const PINGREQ: &[u8] = b"\xc0\0";
@@ -41,7 +61,9 @@ impl Bed {
         let limits = manifest::Limits::default();
         let resources = Box::new(ResourceManager::new(config::machine(&limits)));
         let scheduling = config::scheduling(&limits);
-        let hub = Hub::new(clock.now(), config::empty(), scheduling, resources, 7);
+        let manifest = manifest::parse(MANIFEST, "tomte.toml").unwrap();
+        let config = config::of(&manifest, &BTreeMap::new());
+        let hub = Hub::new(clock.now(), config, scheduling, resources, 7);
         let journal_config = JournalConfig { mode, ..JournalConfig::new(folder.path()) };
         let (journal, _) = Journal::open(journal_config, |_, _| Ok(())).unwrap();
         let keys = folder.path().join("identity");
@@ -176,6 +198,38 @@ fn of_too_many_half_packets_the_largest_ends_and_a_small_one_is_finished() {
     });
     assert_eq!(bed.counted(Counter::Unfinished), 1);
     assert_eq!(bed.event_loop.partial_bytes, fits - LARGEST_HALF);
+}
+
+/// A socket is watched for room only once it had none.
+#[test]
+fn who_reads_late_gets_all_that_waited() {
+    let mut bed = Bed::new(SyncMode::None);
+    let mut late = bed.serve(|address| {
+        let mut late = Client::connect(address);
+        late.send(b"\x82\x0b\0\x01\0\0\x05topic\0");
+        assert_eq!(late.take(), [0x90, 4, 0, 1, 0, 0]);
+        late
+    });
+    let watches = |it: &EventLoop| it.sockets.iter().flatten().any(|socket| socket.watches_room);
+    assert!(!watches(&bed.event_loop));
+    let n_messages = LATE_BYTES / LARGEST_HALF;
+    bed.serve(|address| {
+        let mut sender = Client::connect(address);
+        for _ in 0..n_messages {
+            sender.send_half(LARGEST_HALF);
+            sender.send(b"x");
+        }
+        sender.send(PINGREQ);
+        assert_eq!(sender.take(), PINGRESP);
+    });
+    assert!(watches(&bed.event_loop), "{LATE_BYTES} bytes are more than the system takes");
+    bed.serve(|_| {
+        let mut message = vec![0; LARGEST_HALF + 1];
+        for _ in 0..n_messages {
+            late.0.read_exact(&mut message).unwrap();
+            assert_eq!((message[0], message.last()), (0x30, Some(&b'x')));
+        }
+    });
 }
 
 /// The event that tells of a connection comes once, and is used up by the attempt that failed.
