@@ -10,10 +10,12 @@ use tomte_route::Hold;
 
 use crate::Hub;
 use crate::counter::Counter;
+use crate::fan_out::hold_full;
 use crate::flow::{Hop, HopKind};
 use crate::match_set::{MatchSet, MatchedSession};
 use crate::record::Destination;
-use crate::session::{Delivery, Keeper};
+use crate::session::{Delivery, Keeper, Session};
+use crate::share_groups::Share;
 
 /// Bytes that one hold keeps, whatever its number of messages.
 const MAX_HOLD_BYTES: ByteSize = ByteSize::mib(16);
@@ -47,19 +49,19 @@ impl Holds {
         }
     }
 
-    /// Puts back what a session took and could not deliver, before what came since. The hold may
-    /// pass its bounds by as much as was taken out of it.
+    /// Puts back what a session could not deliver, before what came since. Returns what the bounds pushed
+    /// out.
     pub(crate) fn give_back(
         &mut self,
         device: &DeviceName,
-        delivery: Delivery,
-        until: Time,
+        deliveries: Vec<(Delivery, Time)>,
         rule: &Hold,
-    ) {
-        let bytes = delivery.message.payload.len() + delivery.message.topic.len();
-        let queue =
-            self.by_device.entry(device.clone()).or_insert_with(|| Queue::new(limits(rule)));
-        queue.push_front(delivery, bytes, until);
+    ) -> Vec<Delivery> {
+        let later = self.by_device.remove(device);
+        let later = later.into_iter().flat_map(|mut queue| queue.drain_entries());
+        let later = later.map(|(delivery, _, until)| (delivery, until));
+        let all = deliveries.into_iter().chain(later.collect::<Vec<_>>());
+        all.flat_map(|(delivery, until)| self.put(device, delivery, until, rule)).collect()
     }
 
     /// Takes what `filter` matches, oldest first. Expired ones go to `expired`.
@@ -143,20 +145,24 @@ impl Hub {
         qos: QoS,
         set: &MatchSet,
     ) -> Keeper {
-        let device_of = |matched: &MatchedSession| {
-            let session = self.sessions.get(matched.session as usize)?.as_ref()?;
-            session.owner.device()
+        let session_of = |matched: &MatchedSession| {
+            self.sessions.get(matched.session as usize).and_then(Option::as_ref)
         };
         let is_asked = qos == QoS::AtLeastOnce && self.journal_is_whole();
-        let Some(device) = device_of(matched).filter(|_| is_asked) else { return Keeper::Nobody };
+        // One without a connection is about to end, and counts as away.
+        let session = session_of(matched).filter(|s| is_asked && s.connection.is_some());
+        let device = session.and_then(|session| session.owner.device());
+        let Some(device) = device else { return Keeper::Nobody };
         let routes = self.config.table.routes();
         let routes = self.chosen.devices.iter().map(|index| &routes[*index as usize]);
         let rule = routes
             .filter(|route| matches!(&route.to, tomte_route::Destination::Device(d) if d == device))
             .find_map(|route| route.on_unavailable);
         let Some(rule) = rule else { return Keeper::Nobody };
-        let mut others = set.sessions.iter().filter(|other| other.session != matched.session);
-        if others.any(|other| device_of(other) == Some(device)) {
+        let groups = set.shares.iter().filter_map(|share| self.shares.get(*share));
+        let others = set.sessions.iter().chain(groups.flat_map(Share::members));
+        let mut others = others.filter(|other| other.session != matched.session);
+        if others.any(|other| session_of(other).and_then(|s| s.owner.device()) == Some(device)) {
             return Keeper::Nobody;
         }
         Keeper::Hold(device.clone(), now + rule.hold)
@@ -177,16 +183,40 @@ impl Hub {
         self.arm_sweep();
     }
 
-    /// Puts back into their holds what a session that ended had not delivered, in its order.
+    /// Puts back into their holds what a session that ended had not delivered, in its order. Where the
+    /// device is there with another session that subscribed to it, it goes on to that one.
     pub(crate) fn give_back_held(&mut self, now: Time, deliveries: Vec<Delivery>) {
-        for delivery in deliveries.into_iter().rev() {
-            let Keeper::Hold(device, until) = &delivery.keeper else { continue };
-            self.flow.hop(delivery.message.id, || held_again(now, device));
-            let rule = self.hold_rule(device);
-            let message = held(device, &delivery.message, *until);
-            self.holds.give_back(device, message, *until, &rule);
+        let mut by_device: BTreeMap<DeviceName, Vec<(Delivery, Time)>> = BTreeMap::new();
+        for delivery in deliveries {
+            let Keeper::Hold(device, until) = delivery.keeper else { continue };
+            self.flow.hop(delivery.message.id, || held_again(now, &device));
+            let message = held(&device, &delivery.message, until);
+            by_device.entry(device).or_default().push((message, until));
+        }
+        for (device, deliveries) in by_device {
+            let rule = self.hold_rule(&device);
+            for dropped in self.holds.give_back(&device, deliveries, &rule) {
+                self.counters.add(Counter::DropHoldFull);
+                self.flow.hop(dropped.message.id, || hold_full(now, &device, rule.max));
+                self.hold_done(&dropped);
+            }
+            for index in self.open_sessions_of(&device) {
+                self.return_held(now, index);
+                self.pump(now, index);
+            }
         }
         self.arm_sweep();
+    }
+
+    fn open_sessions_of(&self, device: &DeviceName) -> Vec<u32> {
+        let is_open = |session: &Session| {
+            let connection = session.connection.and_then(|slot| self.connection(slot));
+            session.owner.device() == Some(device)
+                && connection.is_some_and(|c| c.closing.is_none())
+        };
+        let sessions = (0u32..).zip(&self.sessions);
+        let open = sessions.filter(|(_, session)| session.as_ref().is_some_and(is_open));
+        open.map(|(index, _)| index).collect()
     }
 
     fn hold_rule(&self, device: &DeviceName) -> Hold {

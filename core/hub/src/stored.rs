@@ -82,16 +82,15 @@ impl Hub {
             return;
         }
         self.queued_deliveries -= 1;
-        let body = stored.body.as_ref();
-        let is_at_least_once = body.is_some_and(|message| message.qos == QoS::AtLeastOnce);
         if stored.destinations.is_empty() {
             self.take_stored(message);
         }
         // Without it a client would get a message of QoS 1 twice, as QoS 1 allows.
         let may_wait = match destination {
             Destination::Session { qos, .. } => *qos == QoS::AtLeastOnce,
-            Destination::Hold { .. } => is_at_least_once,
-            Destination::Call { .. } | Destination::Share { .. } => false,
+            Destination::Hold { .. } | Destination::Call { .. } | Destination::Share { .. } => {
+                false
+            }
         };
         let record = crate::Record::Done { message, destination: destination.clone() };
         if may_wait {

@@ -25,7 +25,9 @@ impl EventLoop {
         let Some(socket) = self.sockets.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
-        if socket.check == PasswordStep::Waiting {
+        // One that is to be closed has its last words written first, and says nothing any more.
+        let is_closing = socket.closing.is_some() || self.hub.is_closing(Slot(slot));
+        if socket.check == PasswordStep::Waiting || is_closing {
             return;
         }
         let answered = std::mem::take(&mut socket.check) == PasswordStep::Answered;

@@ -200,6 +200,24 @@ fn of_too_many_half_packets_the_largest_ends_and_a_small_one_is_finished() {
     assert_eq!(bed.event_loop.partial_bytes, fits - LARGEST_HALF);
 }
 
+/// The end of what a client sends is there with what is refused.
+#[test]
+fn who_closes_its_side_at_once_is_still_told_why_it_is_refused() {
+    let mut bed = Bed::new(SyncMode::None);
+    let told = bed.serve(|address| {
+        let refused: [&[u8]; 2] =
+            [b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n", b"\x10\x0d\0\x04MQTT\x09\x02\0\0\0\0\0"];
+        refused.map(|bytes| {
+            let mut client = Client::open(address);
+            client.send(bytes);
+            client.0.shutdown(std::net::Shutdown::Write).unwrap();
+            client.take_all()
+        })
+    });
+    assert!(told[0].starts_with(b"HTTP/1.1 4"), "{told:?}");
+    assert_eq!(told[1][0], 0x20, "{told:?}");
+}
+
 /// A socket is watched for room only once it had none.
 #[test]
 fn who_reads_late_gets_all_that_waited() {

@@ -33,13 +33,16 @@ impl EventLoop {
         self.dirty = dirty;
     }
 
-    /// Writes the last output of the sockets that are to be closed, and closes them. What the machine makes
+    /// Writes the last output of the sockets that are to be closed, then closes them. What the machine makes
     /// of that is for the next turn.
     pub(super) fn close_closing(&mut self, now: Time) {
-        for slot in std::mem::take(&mut self.closing) {
+        let closing = std::mem::take(&mut self.closing);
+        for slot in &closing {
+            self.say_goodbye(*slot);
+        }
+        for slot in closing {
             let socket = self.sockets.get(slot.0 as usize).and_then(Option::as_ref);
             if let Some(reason) = socket.and_then(|socket| socket.closing.clone()) {
-                self.say_goodbye(slot);
                 self.close(now, slot, &reason);
             }
         }
@@ -49,7 +52,8 @@ impl EventLoop {
     /// too slow or gone.
     fn say_goodbye(&mut self, slot: Slot) {
         let socket = self.sockets.get_mut(slot.0 as usize).and_then(Option::as_mut);
-        let (Some(socket), true) = (socket, self.hub.may_write(slot)) else { return };
+        let socket = socket.filter(|socket| socket.closing.is_some());
+        let Some(socket) = socket else { return };
         let Some(output) = self.hub.output(slot) else { return };
         if matches!(socket.write(output), Ok(true)) {
             socket.close_notify();
@@ -69,7 +73,8 @@ impl EventLoop {
         let progress = output.len() < waiting;
         let was_blocked = std::mem::replace(&mut socket.blocked, matches!(written, Ok(false)));
         match written {
-            Ok(true) if had_output => {
+            // What blocked may have been the rest of a TLS session, with nothing of the machine left.
+            Ok(true) if had_output || was_blocked => {
                 if was_blocked {
                     self.hub.on_written(slot);
                 }

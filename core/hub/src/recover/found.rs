@@ -91,8 +91,8 @@ impl FoundMessage {
         self.elsewhere.get_or_insert_with(|| Box::new(Elsewhere::of(destinations)))
     }
 
-    /// The first destination that `session` stands for and that is not accounted for yet: itself, a
-    /// group of which it is a member, or the hold of its device. `as_sent` tells it from others by its
+    /// The first destination that `session` stands for and that is not accounted for yet: itself, or a
+    /// group of which it is a member, or else the hold of its device. `as_sent` tells it from others by its
     /// quality of service and by what its record says of its leaving.
     fn destination_of(
         &mut self,
@@ -115,7 +115,7 @@ impl FoundMessage {
                 Destination::Hold { device, .. } if session.owner.device() == Some(device)
             )
         });
-        named.into_iter().chain(held).min()
+        named.or(held)
     }
 
     /// A session has the message, although the record of that was torn off.

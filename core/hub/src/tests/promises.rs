@@ -279,6 +279,86 @@ fn what_another_session_of_the_device_gets_or_came_with_qos_2_is_not_held_again(
     }
 }
 
+/// A device whose client takes a new identifier each time leaves its old session behind, half dead.
+#[test]
+fn what_is_held_again_goes_on_to_the_session_that_the_device_has_by_now() {
+    let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));
+    let lamp = bed.connect("lamp", "l", true);
+    let old = bed.connect("fan", "old", true);
+    bed.subscribe(old, "a", QoS::AtLeastOnce);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    let new = bed.connect("fan", "new", true);
+    bed.subscribe(new, "a", QoS::AtLeastOnce);
+    bed.publish(lamp, "a", "2", QoS::AtLeastOnce, 2);
+    bed.puback(new, 1);
+    bed.received(new);
+    bed.drop_connection(old);
+    assert_eq!(bed.received(new), ["publish a 1 qos=1 id=2"]);
+    bed.puback(new, 2);
+    bed.drop_connection(new);
+    assert_eq!(bed.hub.device(&tomte_base::DeviceName::new("fan").unwrap()).queued, 0);
+}
+
+#[test]
+fn what_is_held_again_keeps_to_the_bounds_of_the_hold() {
+    for (then, left) in [(Overflow::DropOldest, "3"), (Overflow::DropNewest, "1")] {
+        let mut route = held_for_fan();
+        route.on_unavailable = route.on_unavailable.map(|hold| Hold { max: 1, then, ..hold });
+        let mut bed = Bed::new(config_of(vec![route], &[]));
+        let lamp = bed.connect("lamp", "l", true);
+        let fan = bed.connect("fan", "f", true);
+        bed.subscribe(fan, "a", QoS::AtLeastOnce);
+        for id in 1..=3 {
+            bed.publish(lamp, "a", &id.to_string(), QoS::AtLeastOnce, id);
+        }
+        bed.drop_connection(fan);
+        assert_eq!(bed.hub.counters().get(Counter::DropHoldFull), 2);
+        let fan = bed.connect("fan", "f", true);
+        bed.subscribe(fan, "a", QoS::AtLeastOnce);
+        assert_eq!(bed.received(fan)[2..], [format!("publish a {left} qos=1 id=1")], "{then:?}");
+    }
+}
+
+/// Else the kept session would get it by its group and from the hold.
+#[test]
+fn what_a_group_of_the_device_gets_is_not_held_behind_another_session() {
+    for dies in [false, true] {
+        let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));
+        let lamp = bed.connect("lamp", "l", true);
+        let clean = bed.connect("fan", "clean", true);
+        bed.subscribe(clean, "a", QoS::AtLeastOnce);
+        let kept = bed.connect("fan", "kept", false);
+        bed.subscribe(kept, "$share/g/a", QoS::ExactlyOnce);
+        bed.publish(lamp, "a", "1", QoS::ExactlyOnce, 1);
+        assert_eq!(bed.received(kept)[2..], ["publish a 1 qos=2 id=1"]);
+        if dies {
+            bed.crash(config_of(vec![held_for_fan()], &[]));
+        } else {
+            bed.drop_connection(clean);
+            bed.drop_connection(kept);
+        }
+        let kept = bed.connect("fan", "kept", false);
+        assert_eq!(bed.received(kept)[1..], ["publish a 1 qos=2 id=1 dup"], "dies: {dies}");
+    }
+}
+
+/// Nobody acknowledges it, so that the hold must be over before it leaves.
+#[test]
+fn what_leaves_a_hold_with_qos_0_does_not_come_again_after_a_crash() {
+    let table = || config_of(vec![held_for_fan()], &[]);
+    let mut bed = Bed::new(table());
+    let lamp = bed.connect("lamp", "l", true);
+    bed.publish(lamp, "a", "1", QoS::AtLeastOnce, 1);
+    let fan = bed.connect("fan", "f", true);
+    bed.subscribe(fan, "a", QoS::AtMostOnce);
+    assert_eq!(bed.received(fan)[2..], ["publish a 1 qos=0 id=0"]);
+    assert!(!bed.hub.has_records(), "they are written before it leaves");
+    bed.crash(table());
+    let fan = bed.connect("fan", "f", true);
+    bed.subscribe(fan, "a", QoS::AtMostOnce);
+    assert_eq!(bed.received(fan)[2..], [""; 0]);
+}
+
 #[test]
 fn a_hold_that_was_given_back_still_ends_in_time() {
     let mut bed = Bed::new(config_of(vec![held_for_fan()], &[]));
