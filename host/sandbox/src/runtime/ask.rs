@@ -1,6 +1,6 @@
 //! Asks an interpreter what it is.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +9,8 @@ use super::Wanted;
 
 /// Longest time that an interpreter may take to answer. Shims are slow, wrong programs may hang.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time that a program may be busy with being written.
+const BUSY: Duration = Duration::from_secs(1);
 
 const PYTHON_QUESTION: &str = "import os, sys; print('%d.%d.%d' % sys.version_info[:3]); \
     print(os.path.realpath(sys.executable)); print(sys.base_prefix); print(sys.base_exec_prefix)";
@@ -43,14 +45,23 @@ pub(super) fn ask(program: &Path, wanted: Wanted) -> Option<Answer> {
         Wanted::Python { .. } => command.args(["-I", "-S", "-c", PYTHON_QUESTION]),
         Wanted::Node { .. } => command.args(["-e", NODE_QUESTION]),
     };
-    let child = command
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    parse(&answer_of(child)?)
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    parse(&answer_of(start(&mut command)?)?)
+}
+
+/// Starts the program. One that somebody writes at this moment, as an upgrade does, is soon ready.
+fn start(command: &mut Command) -> Option<Child> {
+    let started = Instant::now();
+    loop {
+        match command.spawn() {
+            Err(error)
+                if error.kind() == ErrorKind::ExecutableFileBusy && started.elapsed() < BUSY =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result.ok(),
+        }
+    }
 }
 
 /// Waits for the program to end and returns what it printed.
@@ -95,6 +106,29 @@ mod tests {
         assert_eq!(answer.deciding_number(Wanted::Python { minor: 8 }), Some(11));
         assert_eq!(answer.program, Path::new("/p/bin/python3.11"));
         assert_eq!(answer.prefixes.len(), 2);
+    }
+
+    #[test]
+    fn a_program_that_is_being_written_is_asked_when_it_is_ready() {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("python3");
+        let mut script = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(&path)
+            .unwrap();
+        script.write_all(b"#!/bin/sh\nprintf '3.11.7\\n/p/bin/python3\\n'\n").unwrap();
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(script);
+        });
+        let answer = ask(&path, Wanted::Python { minor: 8 });
+        writer.join().unwrap();
+        assert_eq!(answer.map(|answer| answer.version).as_deref(), Some("3.11.7"));
     }
 
     #[test]
