@@ -86,6 +86,8 @@ const METHOD: &str = "\
 their payload is 128 bytes. It runs on the same machine as the broker, over the loopback interface,
 plain TCP, MQTT 3.1.1. Throughput is a closed loop: a bounded number of messages is outstanding, and
 the run fails when one of them is lost or comes twice. A window of 1.5 s follows 0.7 s of warm-up.
+A run begins when the broker is at rest: after its start the hub asks the interpreters of its
+functions for their versions.
 Latency is measured at a steady 500 messages per second.
 
 *CPU us each* is the processor time of the broker process, user and system, for one delivery or one
@@ -132,19 +134,22 @@ goals that are not reached.
   9 % the journal), 15 % allocates memory, and the rest is spread over many functions, the largest 3
   %. The generator needs 0.9 us for each message and could not show 15 times mosquitto's rate there.
   Another allocator (mimalloc) was no faster, and the idle hub took 29 MiB instead of 13.
-* *Connects.* One connect and subscription is ten system calls of the hub and two round trips, and
-  the client waits for each. More than half of the time is the client's own and the switching
-  between the two: a broker that needed no time at all would reach 1.9 times mosquitto's rate here.
-* *A hundred connects at a time.* The hub takes 0.6 of mosquitto's processor time for each and is at
-  work 0.4 of the time; the rest of the time it waits for the generator, which has to wake it.
+* *Connects.* One connect and subscription is about ten system calls of the hub and two round trips,
+  and the client waits for each. On a machine where system calls are dear more than half of the time
+  was the client's own and the switching between the two: a broker that needed no time at all would
+  have reached 1.9 times mosquitto's rate. On a virtual machine waking an idle processor takes
+  longest: with generator and broker on one processor both brokers made two to three times as many
+  connects as on two (the hub 14 to 15 k a second, mosquitto 14 to 16 k).
+* *A hundred connects at a time.* The hub takes 0.6 of mosquitto's processor time for each and sleeps
+  more than half of the time: it is done with a connect before the generator has made the next, which
+  has to wake it anew. With both on one processor the hub made 20 k a second, mosquitto 21 to 25 k.
+  TCP_DEFER_ACCEPT, which saves one of the wakes, brought nothing.
 
-Ratios depend on the machine. On 28 November 2026 the same benchmark ran on an Intel Xeon of two cores
-that other machines kept busy, where system calls are cheap (three runs, load 2). There the hub had, beside
-mosquitto in the same run: fan-in QoS 0 21x, QoS 1 6.6x, after fdatasync 2.7x; devices 2.2x at 0.45 of
-the processor time; fan-out 15x, 20x, QoS 1 13x; with 1 outstanding 0.67 and 0.48 of the processor time;
-p50 0.9 and 1.0, p99 0.9 and 1.1; connects 1.5x one after the other, 0.74x a hundred at a time. A build of
-the hub from before that day, alternating with this one on that machine, was as fast at fan-in QoS 1
-and devices; the other scenarios were not compared.
+Ratios depend on the machine. On 23 November 2026 the hub of that day ran the same benchmark on a quiet
+AMD EPYC of two cores (five runs, load 0.9). There it had, beside mosquitto in the same run: fan-in QoS 0
+53x, QoS 1 12.2x, after fdatasync 7.4x; devices 2.6x at 0.38 of the processor time; fan-out 17x and 17x,
+QoS 1 20x; with 1 outstanding 0.67 and 0.51 of the processor time; p50 0.90 and 0.92, p99 0.80 and 0.94;
+connects 1.2x. System calls cost more there, and mosquitto makes several for each message.
 ";
 
 #[cfg(test)]
