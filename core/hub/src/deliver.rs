@@ -41,6 +41,11 @@ impl Outcome {
     pub(crate) fn is_taken(self) -> bool {
         matches!(self, Self::Sent(_) | Self::Queued)
     }
+
+    /// As what it left, if the record of the message is to say so.
+    pub(crate) fn sent_as(self) -> Option<SentAs> {
+        if let Self::Sent(sent) = self { sent } else { None }
+    }
 }
 
 impl Hub {

@@ -13,7 +13,6 @@ use tomte_route::{Destination as RouteTo, MessageView};
 
 use crate::Hub;
 use crate::counter::Counter;
-use crate::deliver::Outcome;
 use crate::encode::Encoder;
 use crate::flow::{FlowEvent, Hop, HopKind};
 use crate::match_set::MatchSet;
@@ -311,16 +310,13 @@ impl Hub {
             self.flow.opened(lazy.id);
             let outcome = self.send_acknowledged(now, matched.session, delivery, &mut encoder);
             self.trace_outcome(now, lazy.id, matched.session, outcome);
-            let sent = match outcome {
-                Outcome::Sent(sent) => sent,
-                Outcome::Queued => None,
-                _ => {
-                    self.flow.closed(lazy.id);
-                    continue;
-                }
-            };
+            if !outcome.is_taken() {
+                self.flow.closed(lazy.id);
+                continue;
+            }
             match keeper {
                 Keeper::Session => {
+                    let sent = outcome.sent_as();
                     durable.push(Destination::Session { session: serial, qos, retain, sent });
                 }
                 Keeper::Hold(device, until) => durable.push(Destination::Hold { device, until }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tomte_base::{ByteSize, DeviceName, Message, MessageId, QoS, Time, TopicFilter};
 use tomte_broker::{Overflow, Push, Queue, QueueLimits};
-use tomte_route::Hold;
+use tomte_route::{Destination as RouteTo, Hold, Route};
 
 use crate::Hub;
 use crate::counter::Counter;
@@ -125,6 +125,14 @@ fn limits(rule: &Hold) -> QueueLimits {
     }
 }
 
+/// The first rule that one of the routes has for a device that is away.
+fn rule_for<'a>(device: &DeviceName, mut routes: impl Iterator<Item = &'a Route>) -> Option<Hold> {
+    routes.find_map(|route| match &route.to {
+        RouteTo::Device(to) if to == device => route.on_unavailable,
+        _ => None,
+    })
+}
+
 impl Hub {
     /// The rules of the routes changed: holds that are in use follow them.
     pub(crate) fn set_hold_rules(&mut self) {
@@ -155,10 +163,7 @@ impl Hub {
         let Some(device) = device else { return Keeper::Nobody };
         let routes = self.config.table.routes();
         let routes = self.chosen.devices.iter().map(|index| &routes[*index as usize]);
-        let rule = routes
-            .filter(|route| matches!(&route.to, tomte_route::Destination::Device(d) if d == device))
-            .find_map(|route| route.on_unavailable);
-        let Some(rule) = rule else { return Keeper::Nobody };
+        let Some(rule) = rule_for(device, routes) else { return Keeper::Nobody };
         let groups = set.shares.iter().filter_map(|share| self.shares.get(*share));
         let others = set.sessions.iter().chain(groups.flat_map(Share::members));
         let mut others = others.filter(|other| other.session != matched.session);
@@ -220,11 +225,7 @@ impl Hub {
     }
 
     fn hold_rule(&self, device: &DeviceName) -> Hold {
-        let routes = self.config.table.routes().iter();
-        routes
-            .filter(|route| matches!(&route.to, tomte_route::Destination::Device(d) if d == device))
-            .find_map(|route| route.on_unavailable)
-            .unwrap_or(LEFT_OVER)
+        rule_for(device, self.config.table.routes().iter()).unwrap_or(LEFT_OVER)
     }
 
     /// A hold needs the message no more.

@@ -4,7 +4,8 @@
 //! A message of QoS 1 that leaves as soon as it is accepted has its identifier in the record that says
 //! so, [`SentAs`]. All others have a record of their own. Either is written before the message leaves,
 //! because nothing is sent before the records of the turn are written; only QoS 2 waits until they are
-//! safe. So a power cut may take the identifiers of the last messages of QoS 1, and a crash takes none.
+//! safe. So a crash takes no identifier while the disk works, and a power cut may take those of the last
+//! messages of QoS 1. In the mode `none` nothing is promised.
 
 use std::collections::BTreeMap;
 

@@ -146,8 +146,8 @@ impl Hub {
             self.trace_outcome(now, lazy.id(), index, outcome);
             if outcome.is_taken() {
                 if is_kept && !self.is_over_with(index, qos, outcome) {
-                    let sent = if let Outcome::Sent(sent) = outcome { sent } else { None };
-                    durable.extend(self.share_destination(index, &filter, (qos, retain, sent)));
+                    let way = (qos, retain, outcome.sent_as());
+                    durable.extend(self.share_destination(index, &filter, way));
                 }
                 return;
             }

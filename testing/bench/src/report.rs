@@ -134,11 +134,17 @@ goals that are not reached.
   9 % the journal), 15 % allocates memory, and the rest is spread over many functions, the largest 3
   %. The generator needs 0.9 us for each message and could not show 15 times mosquitto's rate there.
   Another allocator (mimalloc) was no faster, and the idle hub took 29 MiB instead of 13.
+* *After fdatasync.* The messages of a round wait for the sync of the round before. A quarter of the
+  processor time is fdatasync(2), in a thread of its own, and the rate follows the disk: on a machine
+  that others use too it was 139 k to 273 k a second from run to run.
+* *Devices.* Each has one message in flight, so that each message costs the hub one receive and one
+  send. 73 % of its time is in the kernel: 46 % sends, 11 % receives, 6 % waits, 3 % writes the
+  journal. Its own code takes 16 %, memory and copying 10 %.
 * *Connects.* One connect and subscription is about ten system calls of the hub and two round trips,
   and the client waits for each. On a machine where system calls are dear more than half of the time
   was the client's own and the switching between the two: a broker that needed no time at all would
   have reached 1.9 times mosquitto's rate. On a virtual machine waking an idle processor takes
-  longest: with generator and broker on one processor both brokers made two to three times as many
+  longest: with generator and broker on one processor (taskset(1)) both brokers made two to three times as many
   connects as on two (the hub 14 to 15 k a second, mosquitto 14 to 16 k).
 * *A hundred connects at a time.* The hub takes 0.6 of mosquitto's processor time for each and sleeps
   more than half of the time: it is done with a connect before the generator has made the next, which

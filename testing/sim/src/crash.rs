@@ -15,7 +15,7 @@ impl World {
         self.tell(|| format!("the hub dies: {why}"));
         self.coverage.hit("crash");
         self.take_counters(&host);
-        let (safe, mut lost) = (host.durable.last, host.is_behind);
+        let (safe, mut lost) = (host.durable.last, !host.hub.journal_is_whole());
         drop(host);
         if self.settings.mode == SyncMode::Power && self.rng.chance(700) {
             lost |= self.cut_power();

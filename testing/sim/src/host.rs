@@ -39,8 +39,6 @@ pub(crate) struct Host {
     pub(crate) n_sent: u64,
     /// The journal is closed for writing, and somebody was called.
     pub(crate) is_poisoned: bool,
-    /// A commit failed, and what it lacked is not written yet.
-    pub(crate) is_behind: bool,
     /// Sockets that are closed once the output of the turn is written.
     pub(crate) closing: Vec<Slot>,
 }
@@ -111,7 +109,6 @@ impl Host {
             next_request: 1,
             n_sent: 0,
             is_poisoned: false,
-            is_behind: false,
             closing: Vec::new(),
         })
     }

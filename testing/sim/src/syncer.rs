@@ -49,7 +49,6 @@ impl World {
                 // In the other modes nothing waits for a sync.
                 if self.settings.mode == SyncMode::Power {
                     host.journal.discard_batch();
-                    host.is_behind = true;
                     host.hub.on_journal_failed(now, false);
                 }
                 self.begin_journal_anew();

@@ -210,9 +210,6 @@ impl World {
         let Some(host) = &mut self.host else { return Ok(()) };
         match committed {
             Ok(commit) => {
-                let is_whole =
-                    |(_, r): &(_, Result<_, _>)| matches!(r, Ok(Record::Superseded { .. }));
-                host.is_behind &= !batch.iter().any(is_whole);
                 let records = batch.into_iter().filter_map(|(at, record)| Some((at, record.ok()?)));
                 host.written.extend(records);
                 if mode == SyncMode::Process {
@@ -240,7 +237,6 @@ impl World {
                     "disk: a commit failed"
                 });
                 host.journal.discard_batch();
-                host.is_behind = true;
                 host.hub.on_journal_failed(now, error.is_full());
                 if error.is_poisoned() {
                     self.begin_journal_anew();

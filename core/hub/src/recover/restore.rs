@@ -227,43 +227,40 @@ impl Hub {
         let mut on_their_way = Vec::new();
         for (packet_id, mut sent) in in_order {
             let message = messages.get_mut(&sent.message).filter(|_| !taken.contains(&packet_id));
-            let left = match sent.phase {
-                SentPhase::Released => {
-                    if let Some(message) = message {
-                        message.is_over_for(session);
-                    }
-                    Some(Phase::Released)
+            let SentPhase::Open(qos) = sent.phase else {
+                if let Some(message) = message {
+                    message.is_over_for(session);
                 }
-                SentPhase::Open(qos) => {
-                    match message.and_then(|found| found.left_for(session, (qos, None), read)) {
-                        Some(Left::Message(delivery)) => {
-                            self.flow.opened(delivery.message.id);
-                            Some(match qos {
-                                QoS::ExactlyOnce => Phase::ExactlyOnce(delivery),
-                                _ => Phase::AtLeastOnce(delivery),
-                            })
-                        }
-                        // The client may have it, and must not take the next message with this
-                        // identifier for the same one: PUBREL frees it at both ends.
-                        Some(Left::Unreadable) if qos == QoS::ExactlyOnce => {
-                            sent.phase = SentPhase::Released;
-                            let record = KeptIds::sent_record(session.serial, packet_id, &sent);
-                            sent.kept = self.ledger.keep(|out| record.encode(out));
-                            on_their_way.push((sent.order, packet_id, Phase::Released));
-                            session.ids.sent.insert(packet_id, sent);
-                            continue;
-                        }
-                        // It never left, and the crash tore its message off; or it is done with.
-                        Some(Left::Unreadable) | None => None,
-                    }
-                }
-            };
-            let Some(phase) = left else {
-                let gone = Record::Completed { session: session.serial, packet_id };
-                self.ledger.note(|out| gone.encode(out));
+                self.ledger.still_kept(sent.kept);
+                on_their_way.push((sent.order, packet_id, Phase::Released));
+                session.ids.sent.insert(packet_id, sent);
                 continue;
             };
-            self.ledger.still_kept(sent.kept);
+            let left = message.and_then(|found| found.left_for(session, (qos, None), read));
+            let phase = match (left, qos) {
+                (Some(Left::Message(delivery)), _) => {
+                    self.ledger.still_kept(sent.kept);
+                    self.flow.opened(delivery.message.id);
+                    match qos {
+                        QoS::ExactlyOnce => Phase::ExactlyOnce(delivery),
+                        _ => Phase::AtLeastOnce(delivery),
+                    }
+                }
+                // The client may have it, and must not take the next message with this identifier for
+                // the same one: PUBREL frees it at both ends.
+                (Some(Left::Unreadable), QoS::ExactlyOnce) => {
+                    sent.phase = SentPhase::Released;
+                    let record = KeptIds::sent_record(session.serial, packet_id, &sent);
+                    sent.kept = self.ledger.keep(|out| record.encode(out));
+                    Phase::Released
+                }
+                // It never left, and the crash tore its message off; or it is done with.
+                (Some(Left::Unreadable) | None, _) => {
+                    let gone = Record::Completed { session: session.serial, packet_id };
+                    self.ledger.note(|out| gone.encode(out));
+                    continue;
+                }
+            };
             on_their_way.push((sent.order, packet_id, phase));
             session.ids.sent.insert(packet_id, sent);
         }
